@@ -1,0 +1,2 @@
+//! The `vitascope` command.
+fn main() {}
