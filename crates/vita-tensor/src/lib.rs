@@ -1,1 +1,25 @@
-//! vita-tensor
+//! A tensor: shape, strides, dtype and a buffer. No arithmetic; that is `vita-ops`.
+//!
+//! - Activations are `f32` in buffers that come from, and go back to, one pool per process
+//!   ([`memory`]): large buffers are reused, and the pool's counters are the measured peak that
+//!   a run's estimate is held against.
+//! - Weights are bytes of any [`DType`], usually a range of a mapped file, shared and read-only.
+//! - A [`Tensor`] is cheap to clone and to view (`narrow`, `permute`, `reshape`); writing copies
+//!   the buffer first if anyone else holds it.
+//! - A buffer on a device will be one more kind of storage; a tensor's users do not match on it.
+//!
+//! A wrong shape or axis is a mistake in our code and panics; what comes from a file or a person
+//! is checked before it becomes a tensor, and answered with an error.
+#![forbid(unsafe_code)]
+
+mod dims;
+mod dtype;
+mod error;
+pub mod memory;
+mod tensor;
+
+pub use bytes::Bytes;
+pub use dims::Dims;
+pub use dtype::DType;
+pub use error::Error;
+pub use tensor::Tensor;
