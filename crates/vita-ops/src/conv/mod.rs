@@ -1,0 +1,240 @@
+//! Convolution over frames, rows and columns of a channels-last video.
+
+mod direct;
+#[cfg(test)]
+mod reference;
+mod winograd;
+
+use vita_tensor::{Bytes, Tensor};
+
+use crate::gemm::{Finish, Packed, multiply};
+use crate::simd::Isa;
+use crate::{Activation, to_f32};
+
+/// How a convolution walks over its video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvOptions {
+    /// Steps in frames, rows, columns.
+    pub stride: [usize; 3],
+    /// Zero rows above and below.
+    pub pad_height: [usize; 2],
+    /// Zero columns left and right.
+    pub pad_width: [usize; 2],
+    /// Whether frames of zeros stand before the history, up to `kernel - 1` frames in all.
+    pub causal: bool,
+    /// Nearest-exact enlargement of the input's rows and columns, never written out; 1 is none.
+    pub enlarge: usize,
+}
+
+impl Default for ConvOptions {
+    /// Steps of one, no padding.
+    fn default() -> Self {
+        Self { stride: [1; 3], pad_height: [0; 2], pad_width: [0; 2], causal: false, enlarge: 1 }
+    }
+}
+
+/// A convolution with its weight packed once.
+pub struct Conv {
+    method: Method,
+    bias: Option<Vec<f32>>,
+    shape: Shape,
+}
+
+enum Method {
+    /// Rows of gathered pixels times the weight `[out, taps * in]`.
+    Direct(Packed),
+    /// 3 x 3 kernels in steps of one.
+    Winograd(winograd::Weight),
+}
+
+/// What is known of a convolution before its input.
+#[derive(Clone, Copy)]
+struct Shape {
+    in_channels: usize,
+    out_channels: usize,
+    /// Frames, rows, columns.
+    kernel: [usize; 3],
+    options: ConvOptions,
+}
+
+/// Sizes of one call.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// Frames of history.
+    history: usize,
+    /// Frames of zeros before the history.
+    blank: usize,
+    /// Rows and columns after enlargement.
+    height: usize,
+    width: usize,
+    /// Frames, rows, columns of the output.
+    out: [usize; 3],
+}
+
+impl Conv {
+    /// weight: `[out, in, kt, kh, kw]` or, for one frame at a time, `[out, in, kh, kw]`, any float dtype;
+    /// bias: `[out]`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>, options: ConvOptions) -> Self {
+        let (out_channels, in_channels, kernel) = match *weight.dims() {
+            [o, i, kt, kh, kw] => (o, i, [kt, kh, kw]),
+            [o, i, kh, kw] => (o, i, [1, kh, kw]),
+            _ => panic!("convolution weight {}", weight.dims()),
+        };
+        let bias = bias.map(|bias| {
+            assert_eq!(bias.sizes(), [out_channels], "bias");
+            bias.to_vec()
+        });
+        let shape = Shape { in_channels, out_channels, kernel, options };
+        let weight = weight.reshape([out_channels, in_channels, kernel.iter().product()]);
+        let method = match winograd::suits(&shape) {
+            true => Method::Winograd(winograd::Weight::new(&weight, &shape)),
+            false => Method::Direct(Packed::new(&taps_before_channels(&weight))),
+        };
+        Self { method, bias, shape }
+    }
+
+    /// x: `[T, H, W, in]`; history: `[P, H, W, in]`, the frames before x. Returns `[T', H', W', out]`.
+    ///
+    /// Time is never padded behind; before, only as [`ConvOptions::causal`] says.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or more history is given than the kernel reaches back.
+    #[must_use]
+    pub fn forward(&self, x: &Tensor, history: Option<&Tensor>) -> Tensor {
+        self.forward_on(Isa::best(), x, history)
+    }
+
+    fn forward_on(&self, isa: Isa, x: &Tensor, history: Option<&Tensor>) -> Tensor {
+        let extent = self.shape.extent(x, history);
+        let (x, history) = (to_f32(x), history.map(to_f32));
+        let [frames, height, width] = extent.out;
+        let mut y = Tensor::scratch([frames, height, width, self.shape.out_channels]);
+        let input =
+            direct::Input { x: x.f32s(), history: history.as_ref().map(Tensor::f32s), extent, shape: self.shape };
+        match &self.method {
+            Method::Direct(weight) => {
+                let finish = Finish { scale: 1.0, bias: self.bias.as_deref(), activation: Activation::None };
+                multiply(isa, &input, weight, input.depth_used(weight.depth), finish, y.f32s_mut());
+            }
+            Method::Winograd(weight) => winograd::conv(isa, weight, self.bias.as_deref(), &input, y.f32s_mut()),
+        }
+        y
+    }
+
+    /// Frames of earlier input that the kernel reaches back to.
+    pub fn history_frames(&self) -> usize {
+        self.shape.kernel[0] - 1
+    }
+
+    /// Channels of the output.
+    pub fn out_channels(&self) -> usize {
+        self.shape.out_channels
+    }
+
+    /// Bytes that the packed weight takes.
+    pub fn size_bytes(&self) -> usize {
+        match &self.method {
+            Method::Direct(weight) => weight.size_bytes(),
+            Method::Winograd(weight) => weight.size_bytes(),
+        }
+    }
+
+    /// Bytes that a call on an input of the given frames, rows and columns takes beside input and output.
+    pub fn scratch_bytes(&self, input: [usize; 3]) -> usize {
+        match &self.method {
+            Method::Direct(_) => 0,
+            Method::Winograd(weight) => weight.scratch_bytes(&self.shape, input),
+        }
+    }
+}
+
+impl Shape {
+    fn extent(&self, x: &Tensor, history: Option<&Tensor>) -> Extent {
+        let [frames, height, width, channels] = x.sizes();
+        let history = history.map_or(0, |history| {
+            assert_eq!(history.dims()[1..], x.dims()[1..], "history of x {}", x.dims());
+            history.dims()[0]
+        });
+        let reach = self.kernel[0] - 1;
+        assert!(channels == self.in_channels && history <= reach, "x {} with {history} frames before", x.dims());
+        let ConvOptions { stride, pad_height, pad_width, causal, enlarge } = self.options;
+        let blank = if causal { reach - history } else { 0 };
+        let (height, width) = (height * enlarge, width * enlarge);
+        let sizes =
+            [blank + history + frames, height + pad_height[0] + pad_height[1], width + pad_width[0] + pad_width[1]];
+        let out = std::array::from_fn(|axis| {
+            (sizes[axis] + stride[axis]).checked_sub(self.kernel[axis]).unwrap_or(0) / stride[axis]
+        });
+        Extent { history, blank, height, width, out }
+    }
+}
+
+/// `[out, in, taps]` to `[out, taps * in]`, in the dtype it has.
+fn taps_before_channels(weight: &Tensor) -> Tensor {
+    let [out, channels, taps] = weight.sizes();
+    let size = weight.dtype().size_bytes();
+    let from = weight.bytes();
+    let mut to = vec![0; from.len()];
+    for o in 0..out {
+        for channel in 0..channels {
+            for tap in 0..taps {
+                let source = ((o * channels + channel) * taps + tap) * size;
+                let target = ((o * taps + tap) * channels + channel) * size;
+                to[target..target + size].copy_from_slice(&from[source..source + size]);
+            }
+        }
+    }
+    Tensor::from_bytes(Bytes::from(to), weight.dtype(), &[out, taps * channels]).expect("as many bytes as before")
+}
+
+#[cfg(test)]
+mod tests {
+    use vita_tensor::DType;
+
+    use super::*;
+    use crate::testing::{Random, assert_close};
+
+    const SAME: ConvOptions =
+        ConvOptions { stride: [1; 3], pad_height: [1; 2], pad_width: [1; 2], causal: true, enlarge: 1 };
+
+    /// Weight `[out, in, kernel]`, input `[T, H, W]`, frames of history.
+    fn check(weight: [usize; 5], input: [usize; 3], history: usize, options: ConvOptions, dtype: DType) {
+        let mut random = Random::new(weight.iter().chain(&input).sum::<usize>() as u64);
+        let [frames, height, width] = input;
+        let x = random.tensor(&[frames, height, width, weight[1]]);
+        let past = (history > 0).then(|| random.tensor(&[history, height, width, weight[1]]));
+        let bias = random.tensor(&[weight[0]]);
+        let weight = random.weight(&weight, dtype);
+        let want = reference::conv(&x, past.as_ref(), &weight, &bias, options);
+        let conv = Conv::new(&weight, Some(&bias), options);
+        for isa in Isa::available() {
+            let got = conv.forward_on(isa, &x, past.as_ref());
+            let what = format!("{isa}, {dtype} {:?} of {input:?} after {history}, {options:?}", weight.dims());
+            assert_close(&got, &want, 2e-6, what);
+        }
+    }
+
+    #[test]
+    fn every_convolution_of_the_autoencoders_matches_the_reference() {
+        let plain = ConvOptions::default();
+        let down = ConvOptions { stride: [1, 2, 2], pad_height: [0, 1], pad_width: [0, 1], ..plain };
+        let up = ConvOptions { pad_height: [1; 2], pad_width: [1; 2], enlarge: 2, ..plain };
+        for history in 0..=2 {
+            check([5, 3, 3, 3, 3], [1, 4, 5], history, SAME, DType::F32);
+            check([33, 16, 3, 3, 3], [2, 5, 7], history, SAME, DType::F32);
+            check([8, 24, 3, 1, 1], [3, 2, 3], history, ConvOptions { causal: true, ..plain }, DType::F32);
+        }
+        check([7, 6, 1, 3, 3], [2, 6, 8], 0, down, DType::F32);
+        check([20, 32, 1, 3, 3], [2, 6, 5], 0, down, DType::F32);
+        check([7, 6, 1, 3, 3], [2, 3, 4], 0, up, DType::F32);
+        check([6, 9, 3, 1, 1], [4, 2, 2], 1, ConvOptions { stride: [2, 1, 1], ..plain }, DType::F32);
+        check([4, 12, 1, 1, 1], [2, 3, 3], 0, plain, DType::F32);
+        for dtype in [DType::BF16, DType::F16] {
+            check([5, 8, 3, 3, 3], [2, 4, 5], 1, SAME, dtype);
+            check([34, 32, 3, 3, 3], [2, 4, 5], 1, SAME, dtype);
+        }
+    }
+}

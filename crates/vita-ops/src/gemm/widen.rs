@@ -1,0 +1,213 @@
+//! Weights in their stored dtype, packed for the kernel, and widened to `f32` a panel at a time.
+
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use half::{bf16, f16};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+use vita_tensor::{DType, Tensor};
+
+use super::{BLOCK, PANEL};
+use crate::simd::Isa;
+
+/// A weight `[N, K]` as panels of [`PANEL`] rows of it: `[N / PANEL][K rounded up][PANEL]`, zeros beyond.
+pub(crate) struct Packed {
+    data: Data,
+    /// `N`.
+    pub rows: usize,
+    /// `K`, rounded up to [`BLOCK`].
+    pub depth: usize,
+}
+
+enum Data {
+    F32(Vec<f32>),
+    F16(Vec<u16>),
+    BF16(Vec<u16>),
+    F8E4M3(Vec<u8>),
+    F8E5M2(Vec<u8>),
+}
+
+impl Packed {
+    /// # Panics
+    /// If the tensor is not a contiguous `[N, K]` of a float dtype.
+    pub fn new(weight: &Tensor) -> Self {
+        let [rows, columns] = weight.sizes();
+        let bytes = weight.bytes();
+        let data = match weight.dtype() {
+            DType::F32 => Data::F32(pack(bytes, rows, columns, f32::from_le_bytes)),
+            DType::F16 => Data::F16(pack(bytes, rows, columns, u16::from_le_bytes)),
+            DType::BF16 => Data::BF16(pack(bytes, rows, columns, u16::from_le_bytes)),
+            DType::F8E4M3 => Data::F8E4M3(pack(bytes, rows, columns, |[byte]| byte)),
+            DType::F8E5M2 => Data::F8E5M2(pack(bytes, rows, columns, |[byte]| byte)),
+            other => panic!("weights of {other}"),
+        };
+        Self { data, rows, depth: columns.next_multiple_of(BLOCK) }
+    }
+
+    /// Bytes held.
+    pub fn size_bytes(&self) -> usize {
+        match &self.data {
+            Data::F32(values) => size_of_val(&values[..]),
+            Data::F16(values) | Data::BF16(values) => size_of_val(&values[..]),
+            Data::F8E4M3(values) | Data::F8E5M2(values) => size_of_val(&values[..]),
+        }
+    }
+
+    /// Rows `start..start + len` of one panel as `f32`, `[len, PANEL]`: a slice of the weights
+    /// themselves, or widened into `scratch`.
+    pub fn panel<'a>(
+        &'a self,
+        isa: Isa,
+        panel: usize,
+        start: usize,
+        len: usize,
+        scratch: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
+        let range = (panel * self.depth + start) * PANEL..(panel * self.depth + start + len) * PANEL;
+        if let Data::F32(values) = &self.data {
+            return &values[range];
+        }
+        scratch.resize(len * PANEL, 0.0);
+        match &self.data {
+            Data::F32(_) => unreachable!("returned above"),
+            Data::F16(values) => values[range].reinterpret_cast::<f16>().convert_to_f32_slice(scratch),
+            Data::BF16(values) => isa.run(WidenBf16 { from: &values[range], to: scratch }),
+            Data::F8E4M3(values) => isa.run(WidenF8::<4> { from: &values[range], to: scratch }),
+            Data::F8E5M2(values) => isa.run(WidenF8::<5> { from: &values[range], to: scratch }),
+        }
+        scratch
+    }
+}
+
+/// Widens contiguous little-endian elements of a float dtype.
+///
+/// # Panics
+/// If the dtype is not a float, or the lengths do not match.
+pub(crate) fn widen_slice(isa: Isa, dtype: DType, bytes: &[u8], to: &mut [f32]) {
+    assert_eq!(bytes.len(), to.len() * dtype.size_bytes());
+    match dtype {
+        DType::F8E4M3 => isa.run(WidenF8::<4> { from: bytes, to }),
+        DType::F8E5M2 => isa.run(WidenF8::<5> { from: bytes, to }),
+        DType::BF16 => widen_each(bytes, to, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        DType::F16 => widen_each(bytes, to, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        DType::F32 => widen_each(bytes, to, f32::from_le_bytes),
+        DType::F64 => widen_each(bytes, to, |bytes| f64::from_le_bytes(bytes) as f32),
+        other => panic!("widening {other}"),
+    }
+}
+
+fn widen_each<const N: usize>(bytes: &[u8], to: &mut [f32], decode: impl Fn([u8; N]) -> f32) {
+    for (to, from) in to.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *to = decode(*from);
+    }
+}
+
+fn pack<T, const SIZE: usize>(bytes: &[u8], rows: usize, columns: usize, decode: fn([u8; SIZE]) -> T) -> Vec<T>
+where
+    T: Copy + Default + Send,
+{
+    let depth = columns.next_multiple_of(BLOCK);
+    let mut packed = vec![T::default(); rows.div_ceil(PANEL) * depth * PANEL];
+    let elements = bytes.as_chunks::<SIZE>().0;
+    packed.par_chunks_mut(depth * PANEL).enumerate().for_each(|(panel, out)| {
+        let first = panel * PANEL;
+        let count = PANEL.min(rows - first);
+        // Square pieces: both sides stay in the cache while they are transposed.
+        for start in (0..columns).step_by(BLOCK) {
+            let end = (start + BLOCK).min(columns);
+            for i in 0..count {
+                let row = &elements[(first + i) * columns..];
+                for k in start..end {
+                    out[k * PANEL + i] = decode(row[k]);
+                }
+            }
+        }
+    });
+    packed
+}
+
+struct WidenBf16<'a> {
+    from: &'a [u16],
+    to: &'a mut [f32],
+}
+
+impl WithSimd for WidenBf16<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // Left to the compiler, which vectorises it for the instruction set entered.
+        for (to, &from) in self.to.iter_mut().zip(self.from) {
+            *to = f32::from_bits(u32::from(from) << 16);
+        }
+    }
+}
+
+/// 8-bit floats of `EXPONENT` exponent bits.
+struct WidenF8<'a, const EXPONENT: u32> {
+    from: &'a [u8],
+    to: &'a mut [f32],
+}
+
+impl<const EXPONENT: u32> WithSimd for WidenF8<'_, EXPONENT> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // The code's bits, moved to where f32 has exponent and mantissa, are the value times
+        // 2^(its bias - 127): one multiplication puts that right, for subnormals too.
+        let bias = (1u32 << (EXPONENT - 1)) - 1;
+        let scale = f32::from_bits((127 + 127 - bias) << 23);
+        for (to, &from) in self.to.iter_mut().zip(self.from) {
+            let magnitude = u32::from(from & 0x7f);
+            let value = f32::from_bits(magnitude << (23 - (7 - EXPONENT))) * scale;
+            // Not numbers: 0x7f alone in e4m3; infinity 0x7c and everything above it in e5m2.
+            let special = match EXPONENT {
+                4 if magnitude == 0x7f => 0x7fc0_0000,
+                5 if magnitude == 0x7c => 0x7f80_0000,
+                5 if magnitude > 0x7c => 0x7fc0_0000,
+                _ => value.to_bits(),
+            };
+            *to = f32::from_bits(special | u32::from(from & 0x80) << 24);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+
+    #[test]
+    fn every_f8_code_widens_as_its_table_says() {
+        let codes: Vec<u8> = (0..=255).collect();
+        for isa in Isa::available() {
+            for dtype in [DType::F8E4M3, DType::F8E5M2] {
+                let mut values = vec![0.0; 256];
+                widen_slice(isa, dtype, &codes, &mut values);
+                for (code, (got, want)) in values.iter().zip(dtype.f8_table().unwrap()).enumerate() {
+                    assert!(got == want || got.is_nan() && want.is_nan(), "{isa}: {dtype} {code:#x}: {got}, {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn panels_hold_the_transposed_rows_and_zeros_beyond() {
+        for dtype in [DType::F32, DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2] {
+            let weight = Random::new(5).weight(&[35, 19], dtype);
+            let packed = Packed::new(&weight);
+            assert_eq!((packed.depth, packed.size_bytes()), (32, 64 * 32 * dtype.size_bytes()));
+            for isa in Isa::available() {
+                let mut scratch = Vec::new();
+                for panel in 0..2 {
+                    let values = packed.panel(isa, panel, 3, 29, &mut scratch);
+                    for (i, row) in values.chunks(PANEL).enumerate() {
+                        for (j, &value) in row.iter().enumerate() {
+                            let (n, k) = (panel * PANEL + j, 3 + i);
+                            let want = if n < 35 && k < 19 { weight.at(&[n, k]) } else { 0.0 };
+                            assert_eq!(f64::from(value), want, "{isa}: {dtype} at {n}, {k}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
