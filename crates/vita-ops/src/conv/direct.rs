@@ -39,14 +39,23 @@ impl Input<'_> {
         let [_, kh, kw] = self.shape.kernel;
         let options = &self.shape.options;
         let frame = self.frame(t * options.stride[0] + tap / (kh * kw))?;
-        let row = (h * options.stride[1] + tap / kw % kh).checked_sub(options.pad_height[0])?;
-        let column = (w * options.stride[2] + tap % kw).checked_sub(options.pad_width[0])?;
+        let (row, column) = (h * options.stride[1] + tap / kw % kh, w * options.stride[2] + tap % kw);
+        let start = self.pixel_offset(row, column)?;
+        Some(&frame[start..start + self.shape.in_channels])
+    }
+
+    /// Where a pixel's channels start in its frame; `None` in the padding. Rows and columns count from the
+    /// padding's edge, after enlargement.
+    #[inline(always)]
+    pub fn pixel_offset(&self, row: usize, column: usize) -> Option<usize> {
+        let options = &self.shape.options;
+        let row = row.checked_sub(options.pad_height[0])?;
+        let column = column.checked_sub(options.pad_width[0])?;
         if row >= self.extent.height || column >= self.extent.width {
             return None;
         }
         let (row, column) = (row / options.enlarge, column / options.enlarge);
-        let start = (row * (self.extent.width / options.enlarge) + column) * self.shape.in_channels;
-        Some(&frame[start..start + self.shape.in_channels])
+        Some((row * (self.extent.width / options.enlarge) + column) * self.shape.in_channels)
     }
 }
 

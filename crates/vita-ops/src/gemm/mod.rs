@@ -155,7 +155,10 @@ impl<const INNER: usize> PanelProduct<'_, INNER> {
                 // Past the last block this may leave the slice, so it must not be `add`.
                 a = a.wrapping_add(self.a_stride);
             }
-            for (i, sum) in sums.iter().enumerate() {
+            // A copy, so that the loop below, which the compiler may keep as a loop over memory, does not
+            // force the sums themselves out of registers.
+            let finished = sums;
+            for (i, sum) in finished.iter().enumerate() {
                 let c = self.c.pointer.add((row + i) * self.c.row_stride + column);
                 if columns == 2 * lanes {
                     for (half, &sum) in sum.iter().enumerate() {
