@@ -2,6 +2,7 @@
 //! formats. The fixtures come from `tools/reference/tokenizer_fixtures.py write`.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 use vita_tokenizer::{SpecialIds, Tokenizer};
 
 #[derive(Deserialize)]
@@ -47,6 +48,25 @@ fn identity() {
 #[test]
 fn whitespace_as_suffix() {
     check("suffix", "suffix.model");
+}
+
+/// The shape that transformers' own T5 tokenizers have on the hub, older and newer.
+#[test]
+fn tokenizer_json_of_t5() {
+    let lines: Vec<String> = serde_json::from_slice(&data("lines.json")).unwrap();
+    let expected: Expected = serde_json::from_slice(&data("user_defined.ids.json")).unwrap();
+    for metaspace in [
+        json!({"type": "Metaspace", "replacement": "\u{2581}", "add_prefix_space": true}),
+        json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true}),
+    ] {
+        let mut file: Value = serde_json::from_slice(&data("user_defined.tokenizer.json")).unwrap();
+        file["normalizer"] = file["normalizer"]["normalizers"][0].take();
+        file["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, metaspace]});
+        let tokenizer = Tokenizer::from_bytes(file.to_string().as_bytes()).unwrap();
+        for (line, ids) in lines.iter().zip(&expected.ids) {
+            assert_eq!(&tokenizer.encode(line), ids, "{line:?}");
+        }
+    }
 }
 
 #[test]
