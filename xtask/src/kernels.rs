@@ -24,6 +24,9 @@ struct Case {
     run: Box<dyn FnMut()>,
 }
 
+/// Builds a case's tensors, only when it is asked for.
+type MakeCase = fn() -> Case;
+
 /// Times each case and prints a line for it.
 pub fn run(arguments: &Arguments) {
     println!("{} threads, {:?}", rayon::current_num_threads(), vita_ops::simd::Isa::best());
@@ -43,7 +46,7 @@ pub fn run(arguments: &Arguments) {
     }
 }
 
-const CASES: &[(&str, fn() -> Case)] = &[
+const CASES: &[(&str, MakeCase)] = &[
     ("linear 1950x1536x1536 f32", || linear([1950, 1536, 1536], DType::F32)),
     ("linear 1950x1536x8960 f32", || linear([1950, 1536, 8960], DType::F32)),
     ("linear 1950x1536x8960 bf16", || linear([1950, 1536, 8960], DType::BF16)),

@@ -170,9 +170,8 @@ impl Shape {
         let (height, width) = (height * enlarge, width * enlarge);
         let sizes =
             [blank + history + frames, height + pad_height[0] + pad_height[1], width + pad_width[0] + pad_width[1]];
-        let out = std::array::from_fn(|axis| {
-            (sizes[axis] + stride[axis]).checked_sub(self.kernel[axis]).unwrap_or(0) / stride[axis]
-        });
+        let out =
+            std::array::from_fn(|axis| (sizes[axis] + stride[axis]).saturating_sub(self.kernel[axis]) / stride[axis]);
         Extent { history, blank, height, width, out }
     }
 }

@@ -106,10 +106,10 @@ impl WithSimd for KernelPanel<'_> {
                 // SAFETY: each tap's row is PANEL long, and a vector divides it.
                 let g: [S::f32s; 9] =
                     std::array::from_fn(|tap| unsafe { load::<S>(kernel[tap * PANEL + lane..].as_ptr()) });
-                let columns: [[S::f32s; REACH]; 3] =
+                let [left, middle, right]: [[S::f32s; REACH]; 3] =
                     std::array::from_fn(|column| kernel_line(simd, [g[column], g[3 + column], g[6 + column]]));
-                for row in 0..REACH {
-                    let line = kernel_line(simd, std::array::from_fn(|column| columns[column][row]));
+                for (row, ((left, middle), right)) in left.into_iter().zip(middle).zip(right).enumerate() {
+                    let line = kernel_line(simd, [left, middle, right]);
                     for (column, value) in line.into_iter().enumerate() {
                         let place = row * REACH + column;
                         let to = &mut self.to[(place * self.depth + self.first + i) * PANEL + lane..][..S::F32_LANES];
@@ -165,13 +165,12 @@ impl WithSimd for OutputTile<'_> {
             let count = S::F32_LANES.min(channels - channel);
             let read = |values: &[f32]| simd.partial_load_f32s(&values[channel..channel + count]);
             let bias = self.bias.map_or(simd.splat_f32s(0.0), read);
-            let mut lines = [[simd.splat_f32s(0.0); REACH]; TILE];
-            for column in 0..REACH {
-                let m = std::array::from_fn(|row| read(&self.sums[(row * REACH + column) * channels..][..channels]));
-                let t = output_line(simd, m);
-                (0..TILE).for_each(|row| lines[row][column] = t[row]);
-            }
-            for (row, line) in lines.into_iter().enumerate().take(self.rows) {
+            let columns: [[S::f32s; TILE]; REACH] = std::array::from_fn(|column| {
+                let place = |row| &self.sums[(row * REACH + column) * channels..][..channels];
+                output_line(simd, std::array::from_fn(|row| read(place(row))))
+            });
+            for row in 0..self.rows {
+                let line = columns.map(|column| column[row]);
                 for (column, value) in output_line(simd, line).into_iter().enumerate().take(self.columns) {
                     // SAFETY: this task alone writes this tile's pixels.
                     let pixel = unsafe { self.to.row(row * self.width + column, channels) };
