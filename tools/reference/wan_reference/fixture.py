@@ -68,6 +68,11 @@ def write_json(path: Path, value: object) -> int:
     return path.stat().st_size
 
 
+def f32_list(values: torch.Tensor) -> list[float]:
+    """Flat values as the shortest decimals that give the same f32 when read back."""
+    return [float(str(value)) for value in values.detach().float().flatten().numpy()]
+
+
 def _json(value: object, depth: int) -> str:
     flat = json.dumps(value, ensure_ascii=False)
     if len(flat) <= 150 or not isinstance(value, (dict, list)) or (isinstance(value, list) and _is_numbers(value)):
