@@ -107,48 +107,70 @@ impl<const INNER: usize> WithSimd for PanelProduct<'_, INNER> {
 impl<const INNER: usize> PanelProduct<'_, INNER> {
     #[inline(always)]
     fn tiles<S: Simd, const ROWS: usize>(&self, simd: S) {
-        let width = 2 * S::F32_LANES;
-        for column in (0..self.columns).step_by(width) {
-            let columns = (self.columns - column).min(width);
-            let mut row = 0;
-            while row + ROWS <= self.rows {
-                // SAFETY: `with_simd` checked that all of A, B and C that the tile touches is there.
-                unsafe { self.tile::<S, ROWS>(simd, row, column, columns) };
-                row += ROWS;
-            }
-            macro_rules! rest {
+        let mut column = 0;
+        while column < self.columns {
+            // A last vector alone is not worth a second one of nothing.
+            let columns = match self.columns - column {
+                rest if rest <= S::F32_LANES => self.tile_rows::<S, ROWS, 1>(simd, column, rest),
+                rest => self.tile_rows::<S, ROWS, 2>(simd, column, rest.min(2 * S::F32_LANES)),
+            };
+            column += columns;
+        }
+    }
+
+    /// All rows of some columns. Returns how many columns.
+    #[inline(always)]
+    fn tile_rows<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        column: usize,
+        columns: usize,
+    ) -> usize {
+        let mut row = 0;
+        while row + ROWS <= self.rows {
+            // SAFETY: `with_simd` checked that all of A, B and C that the tile touches is there.
+            unsafe { self.tile::<S, ROWS, VECTORS>(simd, row, column, columns) };
+            row += ROWS;
+        }
+        macro_rules! rest {
                 ($($rest:literal)*) => {
                     match self.rows - row {
                         // SAFETY: as above.
-                        $($rest if $rest < ROWS => unsafe { self.tile::<S, $rest>(simd, row, column, columns) },)*
+                        $($rest if $rest < ROWS => unsafe { self.tile::<S, $rest, VECTORS>(simd, row, column, columns) },)*
                         _ => {}
                     }
                 };
             }
-            rest!(1 2 3 4 5 6 7 8 9 10 11);
-        }
+        rest!(1 2 3 4 5 6 7 8 9 10 11);
+        columns
     }
 
-    /// `ROWS` rows by two vectors of columns, summed in registers.
+    /// `ROWS` rows by `VECTORS` vectors of columns, summed in registers.
     ///
     /// # Safety
     /// Rows, columns and depth must be inside A, B and C.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const ROWS: usize>(&self, simd: S, row: usize, column: usize, columns: usize) {
+    unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        column: usize,
+        columns: usize,
+    ) {
         let lanes = S::F32_LANES;
-        let mut sums = [[simd.splat_f32s(0.0); 2]; ROWS];
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         // SAFETY: all offsets below are inside the slices, by this function's contract.
         unsafe {
             let mut a = self.a.as_ptr().add(row * INNER);
             let mut b = self.b.as_ptr().add(column);
             for _ in 0..self.depth / INNER {
                 for inner in 0..INNER {
-                    let b0 = load::<S>(b);
-                    let b1 = load::<S>(b.add(lanes));
+                    let b_row: [S::f32s; VECTORS] = std::array::from_fn(|vector| load::<S>(b.add(vector * lanes)));
                     for (i, sum) in sums.iter_mut().enumerate() {
                         let value = simd.splat_f32s(*a.add(i * INNER + inner));
-                        sum[0] = simd.mul_add_e_f32s(value, b0, sum[0]);
-                        sum[1] = simd.mul_add_e_f32s(value, b1, sum[1]);
+                        for (sum, &b) in sum.iter_mut().zip(&b_row) {
+                            *sum = simd.mul_add_e_f32s(value, b, *sum);
+                        }
                     }
                     b = b.add(PANEL);
                 }
@@ -160,16 +182,17 @@ impl<const INNER: usize> PanelProduct<'_, INNER> {
             let finished = sums;
             for (i, sum) in finished.iter().enumerate() {
                 let c = self.c.pointer.add((row + i) * self.c.row_stride + column);
-                if columns == 2 * lanes {
-                    for (half, &sum) in sum.iter().enumerate() {
-                        let c = c.add(half * lanes);
+                if columns == VECTORS * lanes {
+                    for (vector, &sum) in sum.iter().enumerate() {
+                        let c = c.add(vector * lanes);
                         let sum = if self.accumulate { simd.add_f32s(sum, load::<S>(c)) } else { sum };
                         store::<S>(c, sum);
                     }
                 } else {
                     let mut values = [0.0; PANEL];
-                    store::<S>(values.as_mut_ptr(), sum[0]);
-                    store::<S>(values.as_mut_ptr().add(lanes), sum[1]);
+                    for (vector, &sum) in sum.iter().enumerate() {
+                        store::<S>(values.as_mut_ptr().add(vector * lanes), sum);
+                    }
                     for (j, value) in values[..columns].iter().enumerate() {
                         *c.add(j) = if self.accumulate { *c.add(j) + value } else { *value };
                     }
