@@ -1,0 +1,181 @@
+//! Attention of the video to itself, and to the prompt.
+
+use std::sync::Arc;
+
+use vita_ops::{Activation, AttentionOptions, Linear, add, attention, rms_norm, rope};
+use vita_tensor::Tensor;
+use vita_weights::Weights;
+
+use super::layers::{linear, small};
+use super::layout::{Layout, Part};
+use super::{Config, Result};
+
+/// What both kinds are made of.
+struct Attention {
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    o: Linear,
+    norm_q: Tensor, // [C]: over all heads at once
+    norm_k: Tensor, // [C]
+}
+
+/// `self_attn`.
+pub struct SelfAttention(Attention);
+
+/// Queries, keys and values of all tokens, `[L, H, D]`, normalised and turned.
+pub struct Projected {
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+}
+
+impl SelfAttention {
+    pub fn load(weights: &Weights, dim: usize) -> Result<Self> {
+        Attention::load(weights, dim).map(Self)
+    }
+
+    /// `rows` gives a part's normalised and modulated rows, `[l, C]`.
+    pub fn project(&self, layout: &Layout, rows: impl Fn(&Part) -> Tensor) -> Projected {
+        let Self(layers) = self;
+        let [q, k, v] = layout.gather(|part| {
+            let y = rows(part);
+            let v = layers.v.forward(&y, Activation::None);
+            let k = normalised(&layers.k, &y, &layers.norm_k);
+            let q = normalised(&layers.q, y, &layers.norm_q);
+            [q, k, v]
+        });
+        Projected { q: rope(heads(q), layout.rope()), k: rope(heads(k), layout.rope()), v: heads(v) }
+    }
+
+    /// One part's tokens attending to all. Returns `[l, C]`.
+    pub fn forward(&self, part: &Part, all: &Projected) -> Tensor {
+        let Self(layers) = self;
+        let y = attention(&part.of(&all.q), &all.k, &all.v, options(None));
+        layers.o.forward(&rows(y), Activation::None)
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        self.0.size_bytes()
+    }
+}
+
+/// `cross_attn`.
+pub struct CrossAttention {
+    layers: Attention,
+    image: Option<ImageLayers>,
+}
+
+/// The image branch: the same queries, keys and values of their own.
+struct ImageLayers {
+    k_img: Linear,
+    v_img: Linear,
+    norm_k_img: Tensor, // [C]
+}
+
+/// Keys and values of a prompt in one block; they do not change from step to step.
+pub struct CrossKeys {
+    text: KeyValues,
+    /// Logarithm of how many equal keys each key stands for.
+    text_bias: Option<Arc<[f32]>>,
+    image: Option<KeyValues>,
+}
+
+/// `[S, H, D]` each.
+struct KeyValues {
+    k: Tensor,
+    v: Tensor,
+}
+
+impl CrossAttention {
+    pub fn load(weights: &Weights, config: &Config) -> Result<Self> {
+        let dim = config.dim;
+        let image = match config.image {
+            None => None,
+            Some(_) => Some(ImageLayers {
+                k_img: linear(weights, "k_img", dim, dim)?,
+                v_img: linear(weights, "v_img", dim, dim)?,
+                norm_k_img: small(weights, "norm_k_img.weight", &[dim])?,
+            }),
+        };
+        Ok(Self { layers: Attention::load(weights, dim)?, image })
+    }
+
+    /// text: `[S, C]`; image: `[n, C]`, left out where the model has no branch for it.
+    pub fn keys(&self, text: &Tensor, text_bias: Option<Arc<[f32]>>, image: Option<&Tensor>) -> CrossKeys {
+        let Self { layers, image: branch } = self;
+        let image = branch.as_ref().zip(image).map(|(branch, image)| KeyValues {
+            k: heads(normalised(&branch.k_img, image, &branch.norm_k_img)),
+            v: heads(branch.v_img.forward(image, Activation::None)),
+        });
+        let text = KeyValues {
+            k: heads(normalised(&layers.k, text, &layers.norm_k)),
+            v: heads(layers.v.forward(text, Activation::None)),
+        };
+        CrossKeys { text, text_bias, image }
+    }
+
+    /// x: `[l, C]`. Returns `[l, C]`.
+    pub fn forward(&self, x: Tensor, keys: &CrossKeys) -> Tensor {
+        let Self { layers, .. } = self;
+        let q = heads(normalised(&layers.q, x, &layers.norm_q));
+        let mut y = attention(&q, &keys.text.k, &keys.text.v, options(keys.text_bias.as_deref()));
+        if let Some(image) = &keys.image {
+            y = add(y, &attention(&q, &image.k, &image.v, options(None)));
+        }
+        drop(q);
+        layers.o.forward(&rows(y), Activation::None)
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        let image = |layers: &ImageLayers| layers.k_img.size_bytes() + layers.v_img.size_bytes();
+        self.layers.size_bytes() + self.image.as_ref().map_or(0, image)
+    }
+}
+
+impl CrossKeys {
+    pub fn size_bytes(&self) -> usize {
+        let both = |keys: &KeyValues| keys.k.size_bytes() + keys.v.size_bytes();
+        both(&self.text) + self.image.as_ref().map_or(0, both)
+    }
+}
+
+impl Attention {
+    fn load(weights: &Weights, dim: usize) -> Result<Self> {
+        Ok(Self {
+            q: linear(weights, "q", dim, dim)?,
+            k: linear(weights, "k", dim, dim)?,
+            v: linear(weights, "v", dim, dim)?,
+            o: linear(weights, "o", dim, dim)?,
+            norm_q: small(weights, "norm_q.weight", &[dim])?,
+            norm_k: small(weights, "norm_k.weight", &[dim])?,
+        })
+    }
+
+    fn size_bytes(&self) -> usize {
+        [&self.q, &self.k, &self.v, &self.o].into_iter().map(Linear::size_bytes).sum()
+    }
+}
+
+/// A projection, normalised over all heads at once. An owned x is gone before the norm.
+fn normalised(projection: &Linear, x: impl std::borrow::Borrow<Tensor>, norm: &Tensor) -> Tensor {
+    let y = projection.forward(x.borrow(), Activation::None);
+    drop(x);
+    rms_norm(&y, norm, Config::EPSILON)
+}
+
+/// `[L, C]` as `[L, H, D]`. Takes x whole, so that the result is alone with its buffer and can be written.
+fn heads(x: Tensor) -> Tensor {
+    let [tokens, dim] = x.sizes();
+    x.reshape([tokens, dim / Config::HEAD_DIM, Config::HEAD_DIM])
+}
+
+/// `[L, H, D]` as `[L, C]`.
+fn rows(x: Tensor) -> Tensor {
+    let [tokens, heads, width] = x.sizes();
+    x.reshape([tokens, heads * width])
+}
+
+fn options(key_bias: Option<&[f32]>) -> AttentionOptions<'_> {
+    AttentionOptions { scale: 1.0 / (Config::HEAD_DIM as f32).sqrt(), key_bias, position_bias: None }
+}

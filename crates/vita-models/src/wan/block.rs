@@ -1,0 +1,72 @@
+//! One block: self-attention over video tokens, cross-attention to the prompt, then an MLP, each
+//! added to the stream `x`. Follows `WanAttentionBlock` of Wan2.2.
+
+use vita_ops::{Activation, Affine, add, gated_add, layer_norm};
+use vita_tensor::Tensor;
+use vita_weights::Weights;
+
+use super::attention::{CrossAttention, CrossKeys, SelfAttention};
+use super::layers::{LayerNorm, Mlp, Modulation};
+use super::layout::Layout;
+use super::{Config, Result};
+
+/// `blocks.N`. `norm1` and `norm2` have no weights.
+pub struct Block {
+    modulation: Modulation, // [6, C]
+    self_attn: SelfAttention,
+    norm3: LayerNorm, // second to run; named as in the checkpoint
+    cross_attn: CrossAttention,
+    ffn: Mlp,
+}
+
+impl Block {
+    pub fn load(weights: &Weights, config: &Config) -> Result<Self> {
+        let &Config { dim, ffn_dim, .. } = config;
+        Ok(Self {
+            modulation: Modulation::load(weights, 6, dim)?,
+            self_attn: SelfAttention::load(&weights.scope("self_attn"), dim)?,
+            norm3: LayerNorm::load(&weights.scope("norm3"), dim, Config::EPSILON)?,
+            cross_attn: CrossAttention::load(&weights.scope("cross_attn"), config)?,
+            ffn: Mlp::load(&weights.scope("ffn"), [dim, ffn_dim, dim], Activation::GeluTanh)?,
+        })
+    }
+
+    /// x: `[L, C]`, e: `[1 or T, 6, C]`. Returns `[L, C]`.
+    pub fn forward(&self, x: Tensor, e: &Tensor, prompt: &CrossKeys, layout: &Layout) -> Tensor {
+        let [shift1, scale1, gate1, shift2, scale2, gate2] =
+            std::array::from_fn(|i| self.modulation.plus(i, &e.select(1, i)));
+
+        // Every query needs all keys, so these are gathered before the first part attends.
+        let qkv = self
+            .self_attn
+            .project(layout, |part| modulated(&part.of(&x), &part.of_time(&shift1), &part.of_time(&scale1)));
+        let x = layout.update(x, |part, x| gated_add(x, &self.self_attn.forward(part, &qkv), &part.of_time(&gate1)));
+        drop(qkv);
+
+        // From here on a token needs no other token.
+        layout.update(x, |part, x| {
+            // Cross-attention is neither modulated nor gated.
+            let y = self.cross_attn.forward(self.norm3.forward(&x), prompt);
+            let x = add(x, &y);
+            drop(y);
+
+            let y = modulated(&x, &part.of_time(&shift2), &part.of_time(&scale2));
+            gated_add(x, &self.ffn.forward(y), &part.of_time(&gate2))
+        })
+    }
+
+    /// Keys and values of a prompt, see [`CrossAttention::keys`].
+    pub fn cross_attn(&self) -> &CrossAttention {
+        &self.cross_attn
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        let Self { modulation, self_attn, norm3: _, cross_attn, ffn } = self;
+        modulation.size_bytes() + self_attn.size_bytes() + cross_attn.size_bytes() + ffn.size_bytes()
+    }
+}
+
+/// `norm(x) * (1 + scale) + shift`. x: `[L, C]`, shift and scale: `[1 or T, C]`.
+pub fn modulated(x: &Tensor, shift: &Tensor, scale: &Tensor) -> Tensor {
+    layer_norm(x, Affine::Modulate { scale, shift }, Config::EPSILON)
+}

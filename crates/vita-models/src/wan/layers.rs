@@ -1,0 +1,94 @@
+//! Small layers that several parts are made of, and how they are loaded.
+
+use vita_ops::{Activation, Affine, Linear, layer_norm, to_f32};
+use vita_tensor::{DType, Tensor};
+use vita_weights::{Weight, Weights};
+
+use super::Result;
+
+/// Loads the linear layer `name` (`NAME.weight`, `NAME.bias`), its weight in the dtype of the file.
+pub fn linear(weights: &Weights, name: &str, out_features: usize, in_features: usize) -> Result<Linear> {
+    let layer = weights.scope(name);
+    let Weight { tensor, scale } = layer.weight("weight", &[out_features, in_features])?;
+    let bias = layer.get("bias", &[out_features])?;
+    // The kernels have no double precision.
+    let weight = if tensor.dtype() == DType::F64 { tensor.to_contiguous_f32() } else { tensor };
+    Ok(Linear::new(&weight, scale, Some(&bias)))
+}
+
+/// Loads a small tensor as f32: a norm's weight, a bias, a modulation.
+pub fn small(weights: &Weights, name: &str, dims: &[usize]) -> Result<Tensor> {
+    Ok(weights.get(name, dims)?.to_contiguous_f32())
+}
+
+/// `layer_norm(x) * weight + bias`.
+pub struct LayerNorm {
+    weight: Tensor, // [C]
+    bias: Tensor,   // [C]
+    epsilon: f32,
+}
+
+impl LayerNorm {
+    pub fn load(weights: &Weights, dim: usize, epsilon: f32) -> Result<Self> {
+        Ok(Self { weight: small(weights, "weight", &[dim])?, bias: small(weights, "bias", &[dim])?, epsilon })
+    }
+
+    /// x: `[L, C]`. Returns `[L, C]`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        layer_norm(x, Affine::Weight { weight: &self.weight, bias: &self.bias }, self.epsilon)
+    }
+}
+
+/// Two linear layers with an activation between; checkpoints number the activation 1.
+pub struct Mlp {
+    layer_0: Linear,
+    activation: Activation,
+    layer_2: Linear,
+}
+
+impl Mlp {
+    /// widths: in, between, out.
+    pub fn load(weights: &Weights, [from, between, to]: [usize; 3], activation: Activation) -> Result<Self> {
+        Ok(Self {
+            layer_0: linear(weights, "0", between, from)?,
+            activation,
+            layer_2: linear(weights, "2", to, between)?,
+        })
+    }
+
+    /// x: `[L, in]`, by value so that it is gone before the result is there. Returns `[L, out]`.
+    pub fn forward(&self, x: Tensor) -> Tensor {
+        let hidden = self.layer_0.forward(&x, self.activation);
+        drop(x);
+        self.layer_2.forward(&hidden, Activation::None)
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        self.layer_0.size_bytes() + self.layer_2.size_bytes()
+    }
+}
+
+/// The learned part of shifts, scales and gates: a row for each, to which the timestep's part is added.
+pub struct Modulation(Tensor); // [N, C]
+
+impl Modulation {
+    /// Loads `NAME.modulation`, `[1, N, C]`.
+    pub fn load(weights: &Weights, rows: usize, dim: usize) -> Result<Self> {
+        Ok(Self(small(weights, "modulation", &[1, rows, dim])?.reshape([rows, dim])))
+    }
+
+    /// Row `index` plus each row of `e`: `[T, C]`. Returns `[T, C]`.
+    pub fn plus(&self, index: usize, e: &Tensor) -> Tensor {
+        let mut sum = to_f32(e);
+        let row = self.0.select(0, index);
+        let row = row.f32s();
+        for values in sum.f32s_mut().chunks_exact_mut(row.len()) {
+            values.iter_mut().zip(row).for_each(|(value, learned)| *value += learned);
+        }
+        sum
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        self.0.size_bytes()
+    }
+}
