@@ -1,0 +1,175 @@
+"""Trains the autoencoder: single frames, then clips, then the decoder alone on finished latents.
+
+    python train_vae.py frames  --out vae-frames.safetensors  --minutes 5
+    python train_vae.py clips   --from vae-frames.safetensors --out vae-clips.safetensors --minutes 14
+    python train_vae.py scale   --from vae-clips.safetensors  --out vae-scaled.safetensors
+    python train_vae.py decoder --from vae-scaled.safetensors --out vae.safetensors --minutes 40
+    python train_vae.py measure --from vae.safetensors
+
+`scale` gives the latents the statistics of the real Wan autoencoder; afterwards the encoder stays as it is, so
+that the video model can be trained while the decoder still improves.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+import world
+from optim import Optimizers
+from vae import WanVae, rescale_latents, wan_statistics
+
+BASE = 8
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("frames", "clips", "scale", "decoder", "measure"))
+    parser.add_argument("--from", dest="source")
+    parser.add_argument("--out")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    vae = load(args.source) if args.source else WanVae(BASE)
+    if args.stage == "scale":
+        scale(vae)
+    elif args.stage != "measure":
+        train(vae, args)
+    print("PSNR of unseen clips, dB:", measure(vae), flush=True)
+    if args.out:
+        save(vae, args.out)
+
+
+def load(path):
+    vae = WanVae(BASE)
+    vae.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    return vae
+
+
+def save(vae, path):
+    save_file({name: tensor.detach().float().contiguous() for name, tensor in vae.state_dict().items()}, path)
+
+
+def train(vae, args):
+    if args.stage == "clips":
+        vae.reset_time_taps()
+    for param in vae.parameters():
+        if param.dim() == 5:
+            param.data = param.data.contiguous(memory_format=torch.channels_last_3d)
+    module = vae
+    if args.stage == "decoder":
+        module = torch.nn.ModuleList([vae.conv2, vae.decoder])
+    params = list(module.parameters())
+    is_matrix = lambda p: args.optimizer == "muon" and p.dim() >= 4 and p.shape[0] > 3
+    muon_lr, adam_lr = {"frames": (0.02, 3e-3), "clips": (0.01, 1.5e-3), "decoder": (0.004, 6e-4)}[args.stage]
+    optimizers = Optimizers([p for p in params if is_matrix(p)], [p for p in params if not is_matrix(p)],
+                            muon_lr, adam_lr, fall_from={"frames": 0.7, "clips": 0.5, "decoder": 0.3}[args.stage])
+    rng = np.random.default_rng((3, args.seed, ("frames", "clips", "decoder").index(args.stage)))
+    started, step, shown = time.time(), 0, []
+    while (spent := time.time() - started) < args.minutes * 60:
+        pixels, weight = draw_batch(rng, args.stage)
+        with torch.autocast("cpu", torch.bfloat16):
+            if args.stage == "decoder":
+                with torch.no_grad():
+                    mean, log_variance = vae.encode(pixels)
+            else:
+                mean, log_variance = vae.encode(pixels)
+            noise = torch.randn_like(mean.float()) * torch.exp(0.5 * log_variance.float())
+            if args.stage == "decoder":
+                noise = noise * 0.5  # closer to what the video model will hand over
+            decoded = vae.decode(mean.float() + noise)
+        error = decoded.float() - pixels
+        loss = ((error.abs() + 2 * error.square()) * weight).mean()
+        mean, log_variance = mean.float(), log_variance.float()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        (loss + 5e-4 * divergence if args.stage != "decoder" else loss).backward()
+        optimizers.step(spent / (args.minutes * 60))
+        step += 1
+        shown.append((float(loss), float(error.square().mean()), float(divergence)))
+        if step % 25 == 0:
+            rec, mse, kl = np.mean(shown, axis=0)
+            shown = []
+            print(f"{args.stage} {args.optimizer} step {step} {spent:.0f}s rec {rec:.4f} "
+                  f"psnr {-10 * np.log10(mse / 4):.2f} kl {kl:.3f}", flush=True)
+        if step % 400 == 0:
+            print("PSNR of unseen clips, dB:", measure(vae), flush=True)
+            save(vae, args.out)
+
+
+def draw_batch(rng, stage):
+    """Pixels in -1..1 and the weight of each in the loss: shapes and where they pass count four times."""
+    count, frames = {"frames": (24, 1), "clips": (8, 9), "decoder": (3, 17)}[stage]
+    pixels, weights = [], []
+    for _ in range(count):
+        scene = world.draw_scene(rng)
+        if stage == "frames":
+            clip = world.render(scene, 64, 33)[rng.integers(33)][None]
+        elif stage == "clips":
+            clip = world.render(scene, 64, 17)
+            first = rng.integers(len(clip) - frames + 1)
+            clip = clip[first : first + frames]
+            clip = crop_near_shape(rng, clip, scene, 48)
+        else:
+            clip = world.render(scene, 64, frames)
+        background = np.array(world.BACKGROUNDS[scene.background], np.float32) / 255
+        mask = np.abs(clip - background).max(axis=(0, 3)) > 0.04
+        weight = 1.0 + 3.0 * np.broadcast_to(mask, clip.shape[:3])
+        pixels.append(clip)
+        weights.append(weight / weight.mean())
+    pixels = torch.from_numpy(np.stack(pixels)).permute(0, 4, 1, 2, 3) * 2 - 1
+    return pixels, torch.from_numpy(np.stack(weights)).float().unsqueeze(1)
+
+
+def crop_near_shape(rng, clip, scene, size):
+    """A window of the clip, on the grid of the latents, that mostly holds the actor."""
+    x, y = scene.actors[0].centre_at(rng.random())
+    spare = (clip.shape[1] - size) // 8
+    left = int(np.clip(round((x * 64 - size / 2) / 8 + rng.normal()), 0, spare)) * 8
+    top = int(np.clip(round((y * 64 - size / 2) / 8 + rng.normal()), 0, spare)) * 8
+    return clip[:, top : top + size, left : left + size]
+
+
+@torch.no_grad()
+def measure(vae, count=16):
+    """PSNR over `count` unseen clips: mean, lowest, and of the first frames alone."""
+    values, first = [], []
+    for index in range(count):
+        colours, grounds = tuple(world.COLOURS), tuple(world.BACKGROUNDS)
+        scene = world.draw_scene(world.unseen_clip_rng(index), colour=colours[index % 4],
+                                 background=grounds[index // 4 % 2])
+        clip = torch.from_numpy(world.render(scene, 64, 17)).permute(3, 0, 1, 2)[None] * 2 - 1
+        with torch.autocast("cpu", torch.bfloat16):
+            decoded = vae.decode(vae.encode(clip)[0].float()).float().clamp(-1, 1)
+        psnr = lambda a, b: -10 * float(((a - b).square().mean() / 4).log10())
+        values.append(psnr(decoded, clip))
+        first.append(psnr(decoded[:, :, :1], clip[:, :, :1]))
+    return {"mean": round(float(np.mean(values)), 2), "lowest": round(min(values), 2),
+            "first_frames": round(float(np.mean(first)), 2)}
+
+
+@torch.no_grad()
+def scale(vae, count=256):
+    """Channel statistics over training clips. Posterior noise counts as deviation, so that channels which carry
+    nothing stay near their mean and give the video model nothing to guess."""
+    means, variances = [], []
+    for index in range(count):
+        clip = world.render(world.draw_scene(world.training_clip_rng(index)), 64, 17)
+        pixels = torch.from_numpy(clip).permute(3, 0, 1, 2)[None] * 2 - 1
+        with torch.autocast("cpu", torch.bfloat16):
+            mean, log_variance = vae.encode(pixels)
+        means.append(mean.float())
+        variances.append(log_variance.float().exp())
+    means, variances = torch.cat(means), torch.cat(variances)
+    signal, noise = means.var(dim=(0, 2, 3, 4)), variances.mean(dim=(0, 2, 3, 4))
+    print("signal std", [round(float(v) ** 0.5, 2) for v in signal])
+    print("noise std", [round(float(v) ** 0.5, 2) for v in noise])
+    rescale_latents(vae, means.mean(dim=(0, 2, 3, 4)), (signal + noise).sqrt())
+
+
+if __name__ == "__main__":
+    main()
