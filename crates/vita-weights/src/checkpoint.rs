@@ -125,7 +125,7 @@ impl Checkpoint {
 
     /// What the file seems to be, for the hints of errors.
     pub(crate) fn seems(&self) -> String {
-        identify(self).system
+        identify::with_article(&identify::identify(self).system)
     }
 
     /// "`context`, `x` and 3 more".

@@ -183,7 +183,7 @@ impl fmt::Display for Error {
             ErrorKind::Unwritable(cause) => write!(f, "cannot write `{file}`: {cause}"),
             ErrorKind::NotSafetensors(Looks::Empty) => write!(f, "`{file}` is empty"),
             ErrorKind::NotSafetensors(looks) => {
-                write!(f, "`{file}` is not a safetensors file: it looks like {}", looks.text())
+                write!(f, "`{file}` is not a safetensors file{}", looks.text())
             }
             ErrorKind::Truncated { expected_bytes, found_bytes } => write!(
                 f,

@@ -11,7 +11,7 @@ use crate::{Checkpoint, DitFacts, Role, Umt5Facts, VaeFacts, Weights, fp8};
 /// What a checkpoint is. Serialises for `inspect --json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Identity {
-    /// In a few words, for sentences such as "it seems to be ...".
+    /// In a few words, without an article.
     pub system: String,
     /// Size of the file.
     pub size_bytes: u64,
@@ -68,6 +68,16 @@ pub enum Kind {
     ClipVision,
     /// Low-rank changes to another network.
     Lora,
+}
+
+/// Puts the article before a system: "it seems to be ...".
+pub fn with_article(system: &str) -> String {
+    let article = match system {
+        _ if ["Wan2.", "part of ", "no "].iter().any(|start| system.starts_with(start)) => "",
+        _ if system.starts_with("Wan 2.") && !system.contains("-shaped") || system.contains("-XXL") => "the ",
+        _ => "a ",
+    };
+    format!("{article}{system}")
 }
 
 impl Part {
@@ -195,8 +205,6 @@ fn is_side_tensor(name: &str) -> bool {
         || fp8::SIDE_SUFFIXES.contains(&leaf)
         || leaf == fp8::OLD_MARK
         || leaf == "spiece_model"
-        // The second name of a table that is there under its first.
-        || name.ends_with("embed_tokens.weight")
 }
 
 fn formats_problem(formats: &BTreeMap<String, String>) -> Option<String> {
@@ -239,13 +247,13 @@ fn other_part(checkpoint: &Checkpoint) -> Option<Part> {
             .iter()
             .any(|mark| key.contains(mark))
     }) {
-        (Kind::Lora, "a LoRA", "")
+        (Kind::Lora, "LoRA", "")
     } else if any(|key| key.ends_with("visual.patch_embedding.weight")) {
-        (Kind::ClipVision, "a CLIP vision encoder", "official")
+        (Kind::ClipVision, "CLIP vision encoder", "official")
     } else if any(|key| key.ends_with("vision_model.embeddings.patch_embedding.weight")) {
-        (Kind::ClipVision, "a CLIP vision encoder", "Hugging Face")
+        (Kind::ClipVision, "CLIP vision encoder", "Hugging Face")
     } else if any(|key| key.ends_with("visual.transformer.resblocks.0.attn.in_proj_weight")) {
-        (Kind::ClipVision, "a CLIP vision encoder", "OpenCLIP")
+        (Kind::ClipVision, "CLIP vision encoder", "OpenCLIP")
     } else {
         return None;
     };
@@ -256,22 +264,22 @@ fn other_part(checkpoint: &Checkpoint) -> Option<Part> {
 
 /// Models of other families that people have in the same folders, by the end or middle of a key.
 const FOREIGN: [(&str, &str); 9] = [
-    ("input_blocks.0.0.weight", "a Stable Diffusion model"),
-    ("double_blocks.0.img_attn.", "a Flux or HunyuanVideo diffusion model"),
-    ("joint_blocks.0.", "a Stable Diffusion 3 model"),
-    ("transformer_blocks.0.", "a diffusion model of another family"),
-    ("decoder.mid.block_1.", "a VAE of another family"),
-    ("decoder.mid_block.", "a VAE of another family"),
-    ("decoder.22.", "a small preview autoencoder (TAEHV)"),
-    ("text_model.encoder.layers.0.", "a CLIP text encoder"),
-    ("model.layers.0.self_attn.", "a language model"),
+    ("input_blocks.0.0.weight", "Stable Diffusion model"),
+    ("double_blocks.0.img_attn.", "Flux or HunyuanVideo diffusion model"),
+    ("joint_blocks.0.", "Stable Diffusion 3 model"),
+    ("transformer_blocks.0.", "diffusion model of another family"),
+    ("decoder.mid.block_1.", "VAE of another family"),
+    ("decoder.mid_block.", "VAE of another family"),
+    ("decoder.22.", "small preview autoencoder (TAEHV)"),
+    ("text_model.encoder.layers.0.", "CLIP text encoder"),
+    ("model.layers.0.self_attn.", "language model"),
 ];
 
 fn foreign(checkpoint: &Checkpoint) -> &'static str {
     let found = FOREIGN.iter().find(|(mark, _)| checkpoint.tensors().any(|(key, _)| key.contains(mark)));
     match found {
         Some((_, text)) => text,
-        None if checkpoint.tensors().len() == 0 => "a file without tensors",
+        None if checkpoint.tensors().len() == 0 => "file without tensors",
         None => "no model that is known here",
     }
 }

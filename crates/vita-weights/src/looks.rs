@@ -59,22 +59,22 @@ impl Looks {
         }
     }
 
-    /// With article, to end the sentence "the file is ...".
+    /// Ends the sentence "the file is not a safetensors file"; empty where nothing is known.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Empty => "empty",
-            Self::Zeros => "zeros at its start",
-            Self::TorchZip => "a PyTorch `.pth` archive (zipped pickle)",
-            Self::Pickle => "a Python pickle (an old `.pth` or `.ckpt`)",
-            Self::Zip => "a zip archive",
-            Self::Gguf => "a GGUF file",
-            Self::Html => "an HTML page",
-            Self::Xml => "an XML document",
-            Self::LfsPointer => "a git-lfs pointer",
-            Self::Json => "JSON text",
-            Self::Media => "a picture or a video",
-            Self::Compressed => "a compressed archive",
-            Self::Unknown => "not any format known here",
+            Self::Empty => ": it is empty",
+            Self::Zeros => ": it starts with zeros",
+            Self::TorchZip => ": it looks like a PyTorch `.pth` archive (zipped pickle)",
+            Self::Pickle => ": it looks like a Python pickle (an old `.pth` or `.ckpt`)",
+            Self::Zip => ": it looks like a zip archive",
+            Self::Gguf => ": it looks like a GGUF file",
+            Self::Html => ": it looks like an HTML page",
+            Self::Xml => ": it looks like an XML document",
+            Self::LfsPointer => ": it looks like a git-lfs pointer",
+            Self::Json => ": it looks like JSON text",
+            Self::Media => ": it looks like a picture or a video",
+            Self::Compressed => ": it looks like a compressed archive",
+            Self::Unknown => "",
         }
     }
 

@@ -9,7 +9,7 @@ use vita_tensor::{DType, Dims, Tensor};
 
 use crate::checkpoint::{Checkpoint, Stored};
 use crate::error::{ErrorKind, Result};
-use crate::naming::Names;
+use crate::naming::{Names, split_leaf};
 use crate::{DitFacts, Role, Umt5Facts, VaeFacts, fp8, identify, networks};
 
 /// The tensors of one network, or of a part of it. Cheap to clone.
@@ -50,12 +50,18 @@ pub struct Weight {
 impl Weights {
     pub(crate) fn of(checkpoint: &Checkpoint, role: Role) -> Result<Self> {
         let Some(weights) = Self::find(checkpoint, role) else {
-            let identity = identify(checkpoint);
+            let identity = identify::identify(checkpoint);
             let belongs = identity.parts.first().and_then(|part| part.role());
-            return Err(checkpoint.error(ErrorKind::WrongKind { wanted: role, seems: identity.system, belongs }));
+            return Err(checkpoint.error(ErrorKind::WrongKind {
+                wanted: role,
+                seems: identify::with_article(&identity.system),
+                belongs,
+            }));
         };
         match networks::unsupported(&weights) {
-            Some((system, reason)) => Err(checkpoint.error(ErrorKind::Unsupported { system, reason })),
+            Some((system, reason)) => {
+                Err(checkpoint.error(ErrorKind::Unsupported { system: identify::with_article(&system), reason }))
+            }
             None => Ok(weights),
         }
     }
@@ -246,8 +252,8 @@ impl Weights {
         let Some((key, stored)) = found else { return Ok(None) };
         let scale = self.shared.checkpoint.to_tensor(key, stored)?;
         if scale.element_count() != 1 || !scale.dtype().is_float() {
-            let format = format!("numbers with a {} {} of scales", scale.dtype(), scale.dims());
-            return Err(self.error(ErrorKind::Quantisation { layer: key.into(), format }));
+            let format = format!("values with scales of shape {}", scale.dims());
+            return Err(self.error(ErrorKind::Quantisation { layer: split_leaf(key).0.to_owned(), format }));
         }
         Ok(Some(scale.to_vec()[0]))
     }

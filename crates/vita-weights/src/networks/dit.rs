@@ -91,7 +91,7 @@ impl DitFacts {
             _ => {
                 let Self { dim, layer_count, in_channels, out_channels, .. } = self;
                 return format!(
-                    "a Wan-shaped diffusion model, dim {dim}, {layer_count} layers, {in_channels} to {out_channels} channels"
+                    "Wan-shaped diffusion model, dim {dim}, {layer_count} layers, {in_channels} to {out_channels} channels"
                 );
             }
         };
@@ -111,7 +111,7 @@ impl DitFacts {
                 (36, 16, true) => "Wan2.1 I2V",
                 (36, 16, false) if self.dim == 5120 => return "Wan2.2 I2V A14B expert".to_owned(),
                 (48, 48, false) => "Wan2.2 TI2V",
-                (input, output, _) => return format!("a Wan {size} variant, {input} to {output} channels"),
+                (input, output, _) => return format!("Wan {size} variant, {input} to {output} channels"),
             },
         };
         format!("{name} {size}")

@@ -50,8 +50,8 @@ impl Umt5Facts {
     pub fn system(&self) -> String {
         let family = if self.table_in_every_layer { "UMT5" } else { "T5" };
         match (self.dim, self.layer_count) {
-            (4096, 24) => format!("the {family}-XXL text encoder"),
-            (dim, layer_count) => format!("a {family}-shaped text encoder, dim {dim}, {layer_count} layers"),
+            (4096, 24) => format!("{family}-XXL text encoder"),
+            (dim, layer_count) => format!("{family}-shaped text encoder, dim {dim}, {layer_count} layers"),
         }
     }
 

@@ -51,16 +51,16 @@ pub struct VaeFacts {
 }
 
 impl VaeFacts {
-    /// "the Wan 2.1 VAE"; sizes that are not its own are spelled out.
+    /// "Wan 2.1 VAE"; sizes that are not its own are spelled out.
     pub fn system(&self) -> String {
         let Self { encoder_dim, decoder_dim, latent_channels, .. } = self;
         match (self.generation, (*encoder_dim, *decoder_dim), latent_channels) {
-            (VaeGeneration::Wan21, (96, 96), 16) => "the Wan 2.1 VAE".to_owned(),
-            (VaeGeneration::Wan22, (160, 256), 48) => "the Wan 2.2 VAE".to_owned(),
-            (VaeGeneration::Wan21, (24, _) | (_, 24), 16) => "a pruned Wan 2.1 VAE (light)".to_owned(),
+            (VaeGeneration::Wan21, (96, 96), 16) => "Wan 2.1 VAE".to_owned(),
+            (VaeGeneration::Wan22, (160, 256), 48) => "Wan 2.2 VAE".to_owned(),
+            (VaeGeneration::Wan21, (24, _) | (_, 24), 16) => "pruned Wan 2.1 VAE (light)".to_owned(),
             (generation, dims, z) => {
                 let family = if generation == VaeGeneration::Wan21 { "2.1" } else { "2.2" };
-                format!("a Wan {family}-shaped VAE, dim {} and {}, {z} latent channels", dims.0, dims.1)
+                format!("Wan {family}-shaped VAE, dim {} and {}, {z} latent channels", dims.0, dims.1)
             }
         }
     }
