@@ -6,3 +6,4 @@
 
 pub mod umt5;
 pub mod vae21;
+pub mod wan;
