@@ -1,0 +1,224 @@
+"""What `compare.py` checks: one drawn case of every module, dialect, solver and schedule."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+import torch
+
+from . import dialects, dit, noise, umt5, vae
+from .dialects import Stored
+from .fixtures.dit import run as run_dit
+from .fixtures.solvers import with_robust_times
+from .fixtures.umt5 import run as run_umt5
+from .fixtures.vae import smooth_video
+from .probe import Probe, ProbeError
+from .sampling import Run, guided, sample
+from .sigmas import SCHEDULES, Flow, run_sigmas
+from .solvers import SOLVERS
+from .weights import relative_error
+
+MODULE_BOUND, SAMPLE_BOUND, NARROW_BOUND, SIGMA_BOUND = 1e-4, 1e-3, 1e-2, 1e-6
+
+
+@dataclass
+class Check:
+    """A drawn case. `error` runs the probe and PyTorch; `facts` says what was drawn."""
+
+    name: str
+    bound: float
+    facts: str
+    error: Callable[[Probe], float]
+
+
+def draw(seed: int) -> Iterator[Check]:
+    """Every check once, with everything about it drawn from the seed."""
+    dice = Random(seed)
+    for dialect in dialects.DIT_DIALECTS:
+        yield dit_check(dialect, Random(dice.getrandbits(32)))
+    yield dit_check("f32", Random(dice.getrandbits(32)), image_branch=True)
+    for name in ("hugging face f32", "hugging face bf16", "official bf16", "official f32", "comfy fp8_scaled"):
+        yield umt5_check(name, Random(dice.getrandbits(32)))
+    for operation in ("vae-decode", "vae-encode"):
+        for dtype in (torch.float32, torch.bfloat16):
+            yield vae_check(operation, dtype, Random(dice.getrandbits(32)))
+    for shape in ([1, 16, 5, 30, 52], [1, 16, 1, 3, 5], [1, 1, 1, 1, 7], [2, 16, 3, 2, 11]):
+        yield noise_check(shape, Random(dice.getrandbits(32)))
+    for scheduler in SCHEDULES:
+        yield sigmas_check(scheduler, Random(dice.getrandbits(32)))
+    for sampler in SOLVERS:
+        yield sample_check(sampler, Random(dice.getrandbits(32)))
+
+
+def dit_check(dialect: str, dice: Random, image_branch: bool = False) -> Check:
+    config = draw_dit_config(dice)
+    frames = dice.randint(1, 4)
+    timestep: object = round(dice.uniform(0.0, 1000.0), 3)
+    if config["in_dim"] == 48:
+        timestep = [[dice.choice([0.0, timestep]) for _ in range(frames)]]
+    rows = dice.choice([1, dice.randint(2, 100), 512, 512, 600])
+    facts = {
+        "latent": [frames, 2 * dice.randint(1, 7), 2 * dice.randint(1, 7)],
+        "timestep": timestep,
+        "context": [rows, dice.randint(1, rows)],
+    }
+    if image_branch:
+        config |= {"in_dim": 36, "out_dim": 16, "image_dim": 16 * dice.randint(4, 20)}
+        facts |= {"timestep": 500.5, "context": [512, 30], "clip_tokens": 257}
+
+    def error(probe: Probe) -> float:
+        generator = seeded(dice)
+        stored = dialects.DIT_DIALECTS[dialect](dit.draw_weights(config, dice.getrandbits(32)))
+        case = run_dit(dit.load(config, stored.widened), config, facts, generator)
+        return relative_error(probe.run("dit", stored, case.inputs), case.outputs["out"])
+
+    bound = MODULE_BOUND if dialect.startswith("f32") else NARROW_BOUND
+    name = f"dit {dialect}, image branch" if image_branch else f"dit {dialect}"
+    return Check(name, bound, f"{config} {facts}", error)
+
+
+def draw_dit_config(dice: Random) -> dict:
+    heads = dice.choice([1, 1, 2, 3])
+    in_dim, out_dim = dice.choice([(16, 16), (16, 16), (36, 16), (48, 48)])
+    return {
+        "dim": 128 * heads,
+        "heads": heads,
+        "layers": dice.randint(1, 3),
+        "ffn_dim": 8 * dice.randint(5, 70),
+        "text_dim": 8 * dice.randint(3, 20),
+        "in_dim": in_dim,
+        "out_dim": out_dim,
+    }
+
+
+def umt5_check(name: str, dice: Random) -> Check:
+    heads = dice.randint(1, 4)
+    config = {
+        "dim": 64 * heads,
+        "heads": heads,
+        "head_dim": 64,
+        "ffn_dim": 8 * dice.randint(5, 40),
+        "layers": dice.randint(1, 3),
+        "vocab": dice.randint(40, 300),
+    }
+    length = dice.choice([1, dice.randint(2, 200), 512])
+    tokens = [dice.randint(1, length)]
+
+    def error(probe: Probe) -> float:
+        drawn = umt5.draw_weights(config, dice.getrandbits(32))
+        if name == "comfy fp8_scaled":
+            stored = dialects.scaled_fp8_old(drawn)
+        else:
+            stored = dialects.store_as(torch.float32 if "f32" in name else torch.bfloat16, drawn)
+        case = run_umt5(config, stored.widened, {"drawn": (length, tokens)}, dice.getrandbits(32))["drawn"]
+        if name.startswith("official"):
+            stored = Stored(umt5.to_official(stored.tensors), {})
+        return relative_error(probe.run("umt5", stored, case.inputs), case.outputs["out"])
+
+    bound = MODULE_BOUND if "f32" in name else NARROW_BOUND
+    return Check(f"umt5 {name}", bound, f"{config} {tokens[0]} of {length} tokens", error)
+
+
+def vae_check(operation: str, dtype: torch.dtype, dice: Random) -> Check:
+    config = {"dim": dice.choice([5, 8, 12, 16, 20]), "z_dim": 16}
+    frames, height, width = dice.randint(1, 5), dice.randint(1, 6), dice.randint(1, 6)
+
+    def error(probe: Probe) -> float:
+        generator = seeded(dice)
+        stored = dialects.store_as(dtype, vae.draw_weights(config, dice.getrandbits(32)))
+        model = vae.load(config, stored.widened)
+        if operation == "vae-decode":
+            z = torch.randn(1, 16, frames, height, width, generator=generator)
+            return relative_error(probe.run(operation, stored, {"z": z}), vae.decode(model, z))
+        x = smooth_video(1 + 4 * (frames - 1), 8 * height, 8 * width, generator)
+        return relative_error(probe.run(operation, stored, {"x": x}), vae.encode(model, x))
+
+    name = {torch.float32: "f32", torch.bfloat16: "bf16"}[dtype]
+    bound = MODULE_BOUND if dtype == torch.float32 else NARROW_BOUND
+    return Check(f"{operation} {name}", bound, f"{config} latent {frames}x{height}x{width}", error)
+
+
+def noise_check(shape: list[int], dice: Random) -> Check:
+    seed = dice.getrandbits(dice.choice([8, 32, 63]))
+
+    def error(probe: Probe) -> float:
+        found = probe.run("noise", flags={"seed": seed, "shape": as_list(shape)})
+        expected = noise.initial_noise(seed, shape)
+        return 0.0 if torch.equal(found, expected) else max(relative_error(found, expected), 1e-30)
+
+    return Check(f"noise {as_list(shape)}", 0.0, f"seed {seed}", error)
+
+
+def sigmas_check(scheduler: str, dice: Random) -> Check:
+    steps, shift = dice.randint(2, 60), round(dice.uniform(1.0, 15.0), 2)
+
+    def error(probe: Probe) -> float:
+        found = probe.json("sigmas", {"scheduler": scheduler, "steps": steps, "shift": shift})
+        found = found["sigmas"] if isinstance(found, dict) else found
+        expected = run_sigmas(Flow(shift), scheduler, "euler", steps)
+        if not isinstance(found, list) or len(found) != len(expected):
+            raise ProbeError(f"expected a list of {len(expected)} sigmas, found {str(found)[:200]}")
+        return max(abs(a - b) for a, b in zip(found, expected))
+
+    return Check(f"sigmas {scheduler}", SIGMA_BOUND, f"steps {steps} shift {shift} (absolute)", error)
+
+
+def sample_check(sampler: str, dice: Random) -> Check:
+    config = draw_dit_config(dice) | {"in_dim": 16, "out_dim": 16, "layers": 1}
+    latent = [dice.randint(1, 3), 2 * dice.randint(1, 4), 2 * dice.randint(1, 4)]
+    run = None
+    while run is None:
+        run = with_robust_times(
+            Run(
+                seed=dice.getrandbits(32),
+                shape=[1, 16, *latent],
+                steps=8,
+                shift=round(dice.uniform(2.0, 9.0), 2),
+                sampler=sampler,
+                scheduler=dice.choice(list(SCHEDULES)),
+                cfg=dice.choice([1.0, round(dice.uniform(1.5, 6.0), 1)]),
+                denoise=dice.choice([1.0, 1.0, 0.6]),
+                start_step=dice.choice([0, 0, 0, 2]),
+            )
+        )
+
+    def error(probe: Probe) -> float:
+        generator = seeded(dice)
+        stored = dialects.store_as(torch.float32, dit.draw_weights(config, dice.getrandbits(32)))
+        contexts = {
+            "context": torch.randn(1, 64, config["text_dim"], generator=generator),
+            "context_negative": torch.randn(1, 64, config["text_dim"], generator=generator),
+        }
+        for context in contexts.values():
+            context[:, dice.randint(1, 64) :] = 0.0
+        velocity = partial(dit.forward, dit.load(config, stored.widened))
+        expected = sample(run, guided(velocity, cfg=run.cfg, **contexts))
+        return relative_error(probe.run("sample", stored, contexts, sample_flags(run)), expected)
+
+    return Check(f"sample {sampler} {run.scheduler}", SAMPLE_BOUND, f"{run}", error)
+
+
+def sample_flags(run: Run) -> dict[str, object]:
+    flags = {
+        "seed": run.seed,
+        "shape": as_list(run.shape),
+        "steps": run.steps,
+        "cfg": run.cfg,
+        "shift": run.shift,
+        "sampler": run.sampler,
+        "scheduler": run.scheduler,
+    }
+    if run.denoise < 1.0:
+        flags["denoise"] = run.denoise
+    if run.start_step:
+        flags["start-step"] = run.start_step
+    return flags
+
+
+def as_list(shape: list[int]) -> str:
+    return ",".join(str(size) for size in shape)
+
+
+def seeded(dice: Random) -> torch.Generator:
+    return torch.Generator().manual_seed(dice.getrandbits(32))
