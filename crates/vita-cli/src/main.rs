@@ -1,2 +1,29 @@
-//! The `vitascope` command.
-fn main() {}
+//! The `vitascope` command: flags, logs, progress and exit codes; the work is in the libraries.
+//!
+//! `cli` lists the commands, `commands/` holds one file each. This crate alone reads the clock, the
+//! environment and the system's free memory, and hands them down as arguments. Exit codes: 0 done,
+//! 1 an error (told on stderr), 2 a command line that makes no sense, 130 stopped by Ctrl-C.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod cli;
+mod commands;
+mod logs;
+mod system;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    logs::start(cli.verbose);
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => {
+            terminal::print_error(&report);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The command line: the commands, and what all of them take.
+
+use clap::{Parser, Subcommand};
+use vita_base::Report;
+
+use crate::commands::{bench, inspect, probe};
+
+/// Makes videos from text with the Wan models, in one program.
+#[derive(Debug, Parser)]
+#[command(name = "vitascope", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say on stderr what is going on inside; VITASCOPE_LOG=vita_ops=trace,info chooses in detail.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Inspect(inspect::Arguments),
+    /// Run one module on given inputs, to compare it with a reference.
+    #[command(subcommand)]
+    Probe(probe::Module),
+    /// Time one network: seconds, GFLOP/s, memory.
+    #[command(subcommand)]
+    Bench(bench::Module),
+}
+
+impl Command {
+    pub fn run(self) -> Result<(), Report> {
+        match self {
+            Self::Inspect(arguments) => inspect::run(&arguments),
+            Self::Probe(module) => module.run(),
+            Self::Bench(module) => module.run(),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! One file a command: its flags as a struct, and `run`.
+
+pub mod bench;
+pub mod inspect;
+pub mod probe;
