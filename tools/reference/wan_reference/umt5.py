@@ -69,7 +69,7 @@ def load(config: dict, weights: Tensors) -> UMT5EncoderModel:
     """The module with these weights (Hugging Face's names, any float dtype), widened to f32."""
     model = build(config)
     state = {key: weights[key].float() for key in keys(model)}
-    model.load_state_dict(state | {"encoder.embed_tokens.weight": state["shared.weight"]})
+    model.load_state_dict(state | {"encoder.embed_tokens.weight": state["shared.weight"]}, assign=True)
     return model
 
 

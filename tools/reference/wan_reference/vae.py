@@ -62,7 +62,8 @@ def draw_weights(config: dict, seed: int) -> Tensors:
 def load(config: dict, weights: Tensors) -> AutoencoderKLWan:
     """The module with these weights (original names, any float dtype), widened to f32."""
     model = build(config)
-    model.load_state_dict({key: weights[original_key(key)].float() for key in model.state_dict()})
+    state = {key: weights[original_key(key)].float() for key in model.state_dict()}
+    model.load_state_dict(state, assign=True)
     return model
 
 
