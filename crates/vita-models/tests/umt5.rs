@@ -5,7 +5,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use common::{Fixture, assert_close, checkpoint, to_bf16, to_f32};
-use vita_models::umt5::{Config, InputError, Umt5};
+use vita_models::umt5::{Config, InputError, Umt5, flops};
 use vita_tensor::{Bytes, DType, Tensor};
 use vita_weights::Role;
 
@@ -113,6 +113,15 @@ fn wrong_ids_are_refused() {
 }
 
 #[test]
+fn work_is_counted() {
+    // One token, one layer: four square products, three of the feed-forward part, one key.
+    let config = Config { vocab_size: 9, dim: 4, ffn_dim: 5, heads: 2, head_dim: 3, layers: 1, buckets: 32 };
+    assert_eq!(flops(&config, 1), 2.0 * (4 * 4 * 6 + 3 * 4 * 5 + 2 * 6) as f64);
+    let xxl = Config::xxl();
+    assert!((flops(&xxl, 512) / 4.845e12 - 1.0).abs() < 0.001, "{}", flops(&xxl, 512));
+}
+
+#[test]
 fn an_encode_stops_when_told() {
     let encoder = load(&Fixture::open("umt5"));
     let mut seen = Vec::new();
@@ -130,4 +139,14 @@ fn a_missing_tensor_is_named() {
     let weights = Fixture::open("umt5").weights_as(Role::TextEncoder, |key, weight| (key != name).then_some(weight));
     let error = Umt5::load(&weights).err().unwrap().to_string();
     assert!(error.contains(name) && error.contains("missing"), "{error}");
+}
+
+#[test]
+fn a_file_of_empty_tensors_does_not_fit() {
+    let empty = |key: &str, weight: Tensor| match key.ends_with("relative_attention_bias.weight") {
+        true => Some(Tensor::zeros([32, 0])),
+        false => Some(weight),
+    };
+    let error = Umt5::load(&Fixture::open("umt5").weights_as(Role::TextEncoder, empty)).err().unwrap().to_string();
+    assert!(error.contains("expected"), "{error}");
 }

@@ -148,6 +148,21 @@ fn halves_are_loaded_apart() {
 }
 
 #[test]
+fn a_misshapen_or_empty_tensor_is_named() {
+    let fixture = Fixture::open("vae21_dim5");
+    for (name, dims, want) in [
+        ("decoder.head.0.gamma", &[6, 1, 1, 1][..], "`decoder.head.0.gamma` is [6, 1, 1, 1], expected [5, 1, 1, 1]"),
+        ("decoder.middle.1.proj.weight", &[20, 20, 1], "is [20, 20, 1], expected [20, 20, 1, 1]"),
+        ("decoder.upsamples.1.residual.6.weight", &[0, 20, 3, 3, 3], "upsamples.1.residual.6.weight` is [0, 20"),
+        ("decoder.upsamples.0.residual.6.weight", &[0, 20, 3, 3, 3], "upsamples.0.residual.6.weight` is [0, 20"),
+    ] {
+        let change = |key: &str, weight| Some(if key == name { Tensor::zeros(dims) } else { weight });
+        let error = Decoder::load(&fixture.weights_as(Role::Vae, change)).err().unwrap().to_string();
+        assert!(error.contains(want), "{error}");
+    }
+}
+
+#[test]
 fn wrong_clips_are_refused() {
     let fixture = Fixture::open("vae21_dim5");
     let (decoder, encoder) = (decoder(&fixture), encoder(&fixture));

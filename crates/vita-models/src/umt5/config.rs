@@ -27,16 +27,17 @@ impl Config {
         Self { vocab_size: 256_384, dim: 4096, ffn_dim: 10_240, heads: 64, head_dim: 64, layers: 24, buckets: 32 }
     }
 
-    /// Sizes found in a file.
+    /// Sizes found in a file. None is less than what the arithmetic needs, so that a file of empty tensors
+    /// is found not to fit when it is loaded.
     pub fn of(facts: &Umt5Facts) -> Self {
         Self {
-            vocab_size: facts.vocab_size,
-            dim: facts.dim,
-            ffn_dim: facts.ffn_dim,
-            heads: facts.head_count,
-            head_dim: facts.head_dim,
+            vocab_size: facts.vocab_size.max(1),
+            dim: facts.dim.max(1),
+            ffn_dim: facts.ffn_dim.max(1),
+            heads: facts.head_count.max(1),
+            head_dim: facts.head_dim.max(1),
             layers: facts.layer_count,
-            buckets: facts.bucket_count,
+            buckets: facts.bucket_count.max(4),
         }
     }
 }

@@ -152,7 +152,7 @@ impl Umt5 {
 pub fn peak_bytes(config: &Config, tokens: usize) -> usize {
     let inner = config.heads * config.head_dim;
     let bias = config.heads * (2 * tokens - tokens.min(1));
-    let attention = tokens * (2 * config.dim + 4 * inner) + bias;
+    let attention = tokens * (3 * config.dim + 4 * inner) + bias;
     let mlp = tokens * (2 * config.dim + 2 * config.ffn_dim);
     attention.max(mlp) * DType::F32.size_bytes()
 }

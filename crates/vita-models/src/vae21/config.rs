@@ -83,13 +83,19 @@ impl Config {
         }
     }
 
-    /// Sizes of the decoder in a file, from its tensors' shapes. Where there is no decoder, the published
-    /// sizes, whose first tensor then is missing.
+    /// Sizes of the decoder in a file, from its tensors' shapes. A file that makes no sense, or has no
+    /// decoder, gets Wan 2.1's shape, which it is then found not to fit.
     pub fn of_decoder(weights: &Weights) -> Self {
-        let mut config = Self::of_stages(weights, "decoder.upsamples");
-        config.widths.reverse();
-        config.time_scaled.reverse();
-        config.residual_blocks = config.residual_blocks.saturating_sub(1);
+        let fallback = axis(weights, "decoder.head.0.gamma", 0).map_or_else(Self::wan21, Self::with_base_width);
+        let stages = stages(weights, "decoder.upsamples").filter(|stages| stages.residual_blocks > 1);
+        let mut config = match stages {
+            Some(Stages { mut widths, mut time_scaled, residual_blocks }) => {
+                widths.reverse();
+                time_scaled.reverse();
+                Self { widths, time_scaled, residual_blocks: residual_blocks - 1, ..fallback }
+            }
+            None => fallback,
+        };
         config.image_channels = axis(weights, "decoder.head.2.weight", 0).unwrap_or(config.image_channels);
         config.latent_channels = axis(weights, "decoder.conv1.weight", 1).unwrap_or(config.latent_channels);
         config
@@ -97,31 +103,17 @@ impl Config {
 
     /// Sizes of the encoder in a file; like [`Config::of_decoder`].
     pub fn of_encoder(weights: &Weights) -> Self {
-        let mut config = Self::of_stages(weights, "encoder.downsamples");
+        let fallback = axis(weights, "encoder.conv1.weight", 0).map_or_else(Self::wan21, Self::with_base_width);
+        let mut config = match stages(weights, "encoder.downsamples") {
+            Some(Stages { widths, time_scaled, residual_blocks }) => {
+                Self { widths, time_scaled, residual_blocks, ..fallback }
+            }
+            None => fallback,
+        };
         config.image_channels = axis(weights, "encoder.conv1.weight", 1).unwrap_or(config.image_channels);
-        config.latent_channels = axis(weights, "encoder.head.2.weight", 0).unwrap_or(2 * config.latent_channels) / 2;
+        config.latent_channels =
+            axis(weights, "encoder.head.2.weight", 0).map_or(config.latent_channels, |rows| rows.div_ceil(2));
         config
-    }
-
-    /// Walks a list of residual blocks, with a resampling block between each two stages.
-    fn of_stages(weights: &Weights, list: &str) -> Self {
-        let (mut widths, mut time_scaled, mut residual_blocks) = (Vec::new(), Vec::new(), 0);
-        for index in 0..weights.count(list) {
-            let block = weights.scope(list).scope(index);
-            match axis(&block, "residual.6.weight", 0) {
-                Some(width) if widths.len() == time_scaled.len() => widths.push(width),
-                Some(_) => {}
-                None => time_scaled.push(block.contains("time_conv.weight")),
-            }
-            // Counted in the first stage; the others must be alike.
-            if time_scaled.is_empty() {
-                residual_blocks += 1;
-            }
-        }
-        match widths.len() == time_scaled.len() + 1 {
-            true => Self { widths, time_scaled, residual_blocks, ..Self::wan21() },
-            false => Self { residual_blocks: 2 + usize::from(list.starts_with("decoder")), ..Self::wan21() },
-        }
     }
 
     /// Pixels a side of a latent pixel.
@@ -158,8 +150,9 @@ impl Config {
                 inputs = outputs;
             }
             if stage > 0 {
-                list.push(BlockConfig::Up { inputs, outputs: inputs / 2, time: self.time_scaled[stage - 1] });
-                inputs /= 2;
+                let halved = (inputs / 2).max(1);
+                list.push(BlockConfig::Up { inputs, outputs: halved, time: self.time_scaled[stage - 1] });
+                inputs = halved;
             }
         }
         blocks.extend(list.into_iter().enumerate().map(|(i, block)| (format!("upsamples.{i}"), block)));
@@ -194,6 +187,33 @@ fn middle(channels: usize) -> [(String, BlockConfig); 3] {
     [("middle.0".to_owned(), residual), ("middle.1".to_owned(), attention), ("middle.2".to_owned(), residual)]
 }
 
+/// What a list of blocks tells, in the order of the list.
+struct Stages {
+    widths: Vec<usize>,
+    time_scaled: Vec<bool>,
+    /// Of the first stage; the others must be alike.
+    residual_blocks: usize,
+}
+
+/// Walks a list of residual blocks, with a resampling block between each two stages.
+fn stages(weights: &Weights, list: &str) -> Option<Stages> {
+    // More stages would make latents of less than a pixel; no file has them.
+    const STAGES_MAX: usize = 8;
+    let mut stages = Stages { widths: Vec::new(), time_scaled: Vec::new(), residual_blocks: 0 };
+    for index in 0..weights.count(list) {
+        let block = weights.scope(list).scope(index);
+        match axis(&block, "residual.6.weight", 0) {
+            Some(width) if stages.widths.len() == stages.time_scaled.len() => stages.widths.push(width),
+            Some(_) => {}
+            None => stages.time_scaled.push(block.contains("time_conv.weight")),
+        }
+        stages.residual_blocks += usize::from(stages.time_scaled.is_empty());
+    }
+    let between = stages.widths.len().checked_sub(1)?;
+    (stages.time_scaled.len() == between && between < STAGES_MAX).then_some(stages)
+}
+
+/// One size of a tensor that is there and not empty.
 fn axis(weights: &Weights, name: &str, axis: usize) -> Option<usize> {
-    weights.dims(name)?.get(axis).copied()
+    weights.dims(name)?.get(axis).copied().filter(|&size| size > 0)
 }

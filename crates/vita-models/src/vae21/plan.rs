@@ -28,7 +28,8 @@ pub fn decode_cost(config: &Config, latent: [usize; 3], options: Options) -> Cos
     })
 }
 
-/// Cost of encoding a video of `[F, H, W]`, which itself does not count.
+/// Cost of encoding a video of `[F, H, W]`, which itself does not count (if its channels come last and its
+/// numbers are `f32`; else pieces of it are copied).
 pub fn encode_cost(config: &Config, video: [usize; 3], options: Options) -> Cost {
     let blocks: Vec<BlockConfig> = config.encoder_blocks().into_iter().map(|(_, block)| block).collect();
     let [frames, height, width] = video;
@@ -125,13 +126,13 @@ impl BlockConfig {
             Self::Up { inputs, outputs, time } => {
                 let frame = (x.height * x.width) as f64;
                 // The clip's first frame is not doubled.
-                let doubled = if time { (x.frames - usize::from(first)) as f64 } else { 0.0 };
+                let doubled = if time { x.frames.saturating_sub(usize::from(first)) as f64 } else { 0.0 };
                 let frames = x.frames as f64 + doubled;
                 frame * (doubled * conv(3, inputs, 2 * inputs) + 4.0 * frames * conv(9, inputs, outputs))
             }
             Self::Down { channels, time } => {
                 let frame = ((x.height / 2) * (x.width / 2)) as f64;
-                let halved = if time { (x.frames - usize::from(first)) as f64 / 2.0 } else { 0.0 };
+                let halved = if time { x.frames.saturating_sub(usize::from(first)) as f64 / 2.0 } else { 0.0 };
                 frame * (x.frames as f64 * conv(9, channels, channels) + halved * conv(3, channels, channels))
             }
         }

@@ -126,7 +126,7 @@ impl<'a> Trace<'a> {
     fn double(&mut self, index: usize, piece: Piece) -> Piece {
         let x = piece.extent;
         let single = usize::from(self.kept[index][0].is_none());
-        let rest = Extent { frames: x.frames - single, ..x };
+        let rest = Extent { frames: x.frames.saturating_sub(single), ..x };
         let pairs = self.take(Extent { channels: 2 * x.channels, ..rest });
         self.work([2 * x.channels, x.channels, 3, 1, 1], Up::TIME, rest);
         self.keep(index, 0, rest, 2);
