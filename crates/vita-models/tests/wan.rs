@@ -45,7 +45,7 @@ impl Sample {
 
     fn run_with(&self, wan: &Wan, prompt: &Prompt, hidden_bytes_max: usize) -> Result<Tensor> {
         let [_, latent @ ..] = self.x.sizes::<4>();
-        let layout = wan.layout(latent, LayoutOptions { hidden_bytes_max });
+        let layout = wan.layout(latent, LayoutOptions { hidden_bytes_max })?;
         let context = wan.context(prompt, self.clip.as_ref())?;
         wan.forward(&self.x, &self.timesteps, &context, &layout, &mut |_, _| ControlFlow::Continue(()))
     }
@@ -250,7 +250,7 @@ fn loading_and_running_stop_on_request() {
     assert_eq!(Wan::load(&weights, &mut stop).err().unwrap().to_string(), "cancelled");
     let Sample { x, timesteps, context, .. } = Sample::of(&fixture, "odd", 0);
     let context = wan.context(&Prompt::from_padded(&context).unwrap(), None).unwrap();
-    let layout = wan.layout([3, 6, 10], LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX });
+    let layout = wan.layout([3, 6, 10], LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX }).unwrap();
     let error = wan.forward(&x, &timesteps, &context, &layout, &mut stop).unwrap_err();
     assert_eq!(error.to_string(), "cancelled");
     assert_eq!(told, [(1, 2); 2]);
@@ -293,9 +293,12 @@ fn inputs_that_do_not_fit_are_refused() {
         assert!(error.hint().unwrap_or_default().contains(hint), "{message}: {:?}", error.hint());
     }
     let context = t2v.context(&Prompt::new(&wavy(&[4, 64]), 0).unwrap(), None).unwrap();
-    let layout = i2v.layout([3, 2, 2], LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX });
+    let layout = i2v.layout([3, 2, 2], LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX }).unwrap();
     let result = i2v.forward(&wavy(&[36, 3, 2, 2]), &[1.0], &context, &layout, &mut |_, _| ControlFlow::Continue(()));
     assert_eq!(result.unwrap_err().to_string(), "the prompt was prepared for a model of other sizes");
+    let empty = Sample { x: wavy(&[16, 3, 0, 2]), ..sample(16, 1, 64, None) };
+    let message = "a latent of 3 x 0 x 2 (frames, rows, columns) has nothing in it";
+    assert_eq!(empty.run(&t2v).unwrap_err().to_string(), message);
     // Without features the image branch is left out.
     assert!(sample(36, 1, 64, None).run(&i2v).unwrap().to_vec().into_iter().all(f32::is_finite));
 }

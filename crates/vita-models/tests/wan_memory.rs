@@ -28,7 +28,7 @@ fn peak_memory_is_as_estimated() {
         // All tokens at once; two frames; a quarter of a frame.
         for hidden_bytes_max in [HIDDEN_BYTES_MAX, 600 * ffn_dim * 4, 72 * ffn_dim * 4] {
             let options = LayoutOptions { hidden_bytes_max };
-            let layout = wan.layout(latent, options);
+            let layout = wan.layout(latent, options).unwrap();
             let workload = Workload { latent, text_keys: prompt.key_count(), image_keys: 0 };
             let want = config.activation_bytes(&workload, options);
             memory::release_idle();

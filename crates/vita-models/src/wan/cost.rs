@@ -17,15 +17,15 @@ pub struct Workload {
 impl Config {
     /// Floating-point operations of [`super::Wan::forward`]: two for each product of a linear layer
     /// (`2 M N K`) and of the attentions (`4 L S C`). The context's are not in it.
-    pub fn flops(&self, workload: &Workload) -> u64 {
-        let tokens = token_grid(workload.latent).iter().product::<usize>() as u64;
-        let [dim, ffn_dim] = [self.dim, self.ffn_dim].map(|size| size as u64);
+    pub fn flops(&self, workload: &Workload) -> f64 {
+        let tokens = token_grid(workload.latent).iter().product::<usize>() as f64;
+        let [dim, ffn_dim, freq_dim] = [self.dim, self.ffn_dim, self.freq_dim].map(|size| size as f64);
         let patch = Self::PATCH.iter().product::<usize>();
-        let ends =
-            [(patch * (self.in_dim + self.out_dim)) as u64 * dim * tokens, self.freq_dim as u64 * dim, 7 * dim * dim];
-        let keys = tokens + (workload.text_keys + workload.image_keys) as u64;
-        let block = 2 * tokens * (6 * dim * dim + 2 * dim * ffn_dim) + 4 * tokens * keys * dim;
-        2 * ends.iter().sum::<u64>() + self.layers as u64 * block
+        let patches = (patch * (self.in_dim + self.out_dim)) as f64 * dim * tokens;
+        let time = freq_dim * dim + 7.0 * dim * dim;
+        let keys = tokens + (workload.text_keys + workload.image_keys) as f64;
+        let block = 2.0 * tokens * (6.0 * dim * dim + 2.0 * dim * ffn_dim) + 4.0 * tokens * keys * dim;
+        2.0 * (patches + time) + self.layers as f64 * block
     }
 
     /// The most bytes of tensors that [`super::Wan::forward`] holds at once, without its input and the context,
@@ -69,7 +69,7 @@ mod tests {
         let (l, c, f) = (32_760u64, 5120u64, 13_824u64);
         let blocks = 40 * (12 * l * c * c + 4 * l * c * f + 4 * l * l * c + 4 * l * 101 * c);
         let ends = 2 * (l * c * (64 + 64) + 256 * c + c * c + 6 * c * c);
-        assert_eq!(Config::t2v_14b().flops(&workload), blocks + ends);
+        assert_eq!(Config::t2v_14b().flops(&workload), (blocks + ends) as f64);
 
         let options = LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX };
         let gigabytes = Config::t2v_14b().activation_bytes(&workload, options) as f64 / 1e9;

@@ -28,6 +28,9 @@ pub enum Error {
         /// Shape that fits.
         expected: [usize; 4],
     },
+    /// A latent without frames, rows or columns.
+    #[error("a latent of {} x {} x {} (frames, rows, columns) has nothing in it", .0[0], .0[1], .0[2])]
+    LatentEmpty([usize; 3]),
     /// Neither one timestep nor one a latent frame.
     #[error("{found} timesteps for {frames} latent frames, expected 1 or {frames}")]
     Timesteps {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use vita_ops::{RopeTable, patchify, unpatchify};
 use vita_tensor::Tensor;
 
-use super::Config;
+use super::{Config, Error, Result};
 
 /// Most bytes of a feed-forward layer's hidden values, by default. Fewer make it slower only when a part
 /// has too few tokens to keep all processors busy.
@@ -38,18 +38,20 @@ impl Layout {
     /// latent: frames, rows and columns, none of them 0. Odd rows and columns are padded by one, with the
     /// first one (circular padding, as ComfyUI has it).
     ///
-    /// # Panics
+    /// # Errors
     /// If the latent is empty.
-    pub fn new(config: &Config, latent: [usize; 3], options: LayoutOptions) -> Self {
-        assert!(latent.iter().all(|&size| size > 0), "a latent of {latent:?}");
+    pub fn new(config: &Config, latent: [usize; 3], options: LayoutOptions) -> Result<Self> {
+        if latent.contains(&0) {
+            return Err(Error::LatentEmpty(latent));
+        }
         let grid = token_grid(latent);
-        Self {
+        Ok(Self {
             latent,
             grid,
             // Scaled or shifted positions, and RIFLEx, are other tables for the same tokens.
             rope: RopeTable::new(grid, Config::HEAD_DIM, Config::ROPE_THETA),
             parts: parts(grid, tokens_at_once(config, options)),
-        }
+        })
     }
 
     /// Frames, rows and columns of the latent.
@@ -214,7 +216,7 @@ mod tests {
         let config = Config { ffn_dim: 1, ..Config::t2v_1_3b() };
         let x = Tensor::from_vec((0..60).map(|i| i as f32).collect(), [30, 2]);
         for hidden_bytes_max in [1, 28, 40, 100, 1000] {
-            let layout = Layout::new(&config, [5, 4, 6], LayoutOptions { hidden_bytes_max });
+            let layout = Layout::new(&config, [5, 4, 6], LayoutOptions { hidden_bytes_max }).unwrap();
             let [copy] = layout.gather(|part| [vita_ops::to_f32(&part.of(&x))]);
             assert_eq!(copy.to_vec(), x.to_vec());
             let doubled = layout.update(copy, |_, rows| vita_ops::add(rows.clone(), &rows));

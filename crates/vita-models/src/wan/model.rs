@@ -70,7 +70,10 @@ impl Wan {
     }
 
     /// The tokens of a latent of a size: see [`Layout::new`].
-    pub fn layout(&self, latent: [usize; 3], options: LayoutOptions) -> Layout {
+    ///
+    /// # Errors
+    /// If the latent is empty.
+    pub fn layout(&self, latent: [usize; 3], options: LayoutOptions) -> Result<Layout> {
         Layout::new(&self.config, latent, options)
     }
 
