@@ -14,6 +14,8 @@
 
 mod color;
 mod error;
+mod exif;
+mod file_kind;
 mod frame;
 mod frame_rate;
 mod h264;

@@ -7,8 +7,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use common::{colour_bars, metadata, names_in, psnr, rate, waves};
-use image::codecs::webp::WebPDecoder;
-use image::{AnimationDecoder, ImageFormat};
+use image_webp::WebPDecoder;
 use vita_base::Hint;
 use vita_media::{
     Frames, Metadata, PngFolder, SinkOptions, WebpEncoder, WebpOptions, WebpQuality, encode_jpeg, encode_png,
@@ -103,13 +102,18 @@ fn animated_webp_returns_close_or_exactly_and_keeps_time() {
 }
 
 fn decode_webp(path: &Path) -> (Frames, Vec<u32>) {
-    let decoder = WebPDecoder::new(BufReader::new(File::open(path).unwrap())).unwrap();
-    let pictures = decoder.into_frames().collect_frames().unwrap();
-    let milliseconds = pictures.iter().map(|picture| picture.delay().numer_denom_ms().0).collect();
-    let size = pictures[0].buffer().dimensions();
-    let bytes =
-        pictures.iter().flat_map(|picture| picture.buffer().pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]));
-    (Frames::new(size.0, size.1, bytes.collect()).unwrap(), milliseconds)
+    let mut decoder = WebPDecoder::new(BufReader::new(File::open(path).unwrap())).unwrap();
+    let (width, height) = decoder.dimensions();
+    assert!(!decoder.has_alpha());
+    let mut frames = Frames::empty(width, height).unwrap();
+    let mut pixels = vec![0; decoder.output_buffer_size().unwrap()];
+    let milliseconds = (0..decoder.num_frames()).map(|_| {
+        let milliseconds = decoder.read_frame(&mut pixels).unwrap();
+        frames.push(vita_media::Frame::new(width, height, &pixels).unwrap()).unwrap();
+        milliseconds
+    });
+    let milliseconds = milliseconds.collect();
+    (frames, milliseconds)
 }
 
 #[test]
@@ -145,33 +149,118 @@ fn webp_refusals_name_the_setting_and_leave_nothing() {
     assert!(names_in(folder.path()).is_empty());
 }
 
+/// A still WebP of RGB or RGBA pixels, without loss.
+fn webp_file(width: u32, height: u32, pixels: &[u8], color: image_webp::ColorType, exif: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = image_webp::WebPEncoder::new(&mut file);
+    encoder.set_exif_metadata(exif.to_vec());
+    encoder.encode(pixels, width, height, color).unwrap();
+    file
+}
+
+fn png_file(width: u32, height: u32, pixels: &[u8], color: png::ColorType, depth: png::BitDepth) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    if color == png::ColorType::Indexed {
+        encoder.set_palette(vec![1, 2, 3, 4, 5, 6]);
+    }
+    encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+    file
+}
+
 #[test]
 fn pictures_are_read_by_content_not_by_name() {
     let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.bin");
     let frames = colour_bars(64, 48, 1);
-    let picture = image::RgbImage::from_raw(64, 48, frames.as_bytes().to_vec()).unwrap();
-    for (format, psnr_min) in
-        [(ImageFormat::Png, f64::INFINITY), (ImageFormat::WebP, f64::INFINITY), (ImageFormat::Jpeg, 30.0)]
-    {
-        let path = folder.path().join("picture.bin");
-        picture.save_with_format(&path, format).unwrap();
+    let frame = frames.frame(0).unwrap();
+    for (name, file, psnr_min) in [
+        ("PNG", encode_png(frame).unwrap(), f64::INFINITY),
+        ("JPEG", encode_jpeg(frame, 95).unwrap(), 30.0),
+        ("WebP", webp_file(64, 48, frame.data(), image_webp::ColorType::Rgb8, &[]), f64::INFINITY),
+    ] {
+        std::fs::write(&path, file).unwrap();
         let read = read_image(&path).unwrap();
         assert_eq!((read.width(), read.height(), read.count()), (64, 48, 1));
         let psnr = psnr(read.as_bytes(), frames.as_bytes());
-        assert!(psnr >= psnr_min, "{format:?}: {psnr:.1} dB");
+        assert!(psnr >= psnr_min, "{name}: {psnr:.1} dB");
     }
 }
 
 #[test]
-fn previews_are_ordinary_files() {
+fn every_kind_of_pixel_becomes_rgb() {
+    use png::{BitDepth, ColorType};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.bin");
+    let rgba = [9, 8, 7, 0, 6, 5, 4, 255];
+    for (name, file, expected) in [
+        ("RGBA", png_file(2, 1, &rgba, ColorType::Rgba, BitDepth::Eight), [9, 8, 7, 6, 5, 4]),
+        ("grey", png_file(2, 1, &[9, 200], ColorType::Grayscale, BitDepth::Eight), [9, 9, 9, 200, 200, 200]),
+        ("grey, 1 bit", png_file(2, 1, &[0x40], ColorType::Grayscale, BitDepth::One), [0, 0, 0, 255, 255, 255]),
+        (
+            "grey, alpha",
+            png_file(2, 1, &[9, 0, 7, 255], ColorType::GrayscaleAlpha, BitDepth::Eight),
+            [9, 9, 9, 7, 7, 7],
+        ),
+        ("palette", png_file(2, 1, &[1, 0], ColorType::Indexed, BitDepth::Eight), [4, 5, 6, 1, 2, 3]),
+        (
+            "16 bits",
+            png_file(2, 1, &[9, 1, 8, 2, 7, 3, 6, 4, 5, 5, 4, 6], ColorType::Rgb, BitDepth::Sixteen),
+            [9, 8, 7, 6, 5, 4],
+        ),
+        ("WebP with alpha", webp_file(2, 1, &rgba, image_webp::ColorType::Rgba8, &[]), [9, 8, 7, 6, 5, 4]),
+    ] {
+        std::fs::write(&path, file).unwrap();
+        assert_eq!(read_image(&path).unwrap().as_bytes(), expected, "{name}");
+    }
+}
+
+#[test]
+fn pictures_lying_on_their_side_are_turned_upright() {
+    // Orientation 6: row 0 of the file is the right side.
+    const EXIF: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.bin");
+    let (a, b) = ([200, 0, 0], [0, 0, 200]);
+    let pixels = [a, b].concat();
+    let webp = webp_file(2, 1, &pixels, image_webp::ColorType::Rgb8, EXIF);
+    let mut png = Vec::new();
+    let mut info = png::Info::with_size(2, 1);
+    info.color_type = png::ColorType::Rgb;
+    info.bit_depth = png::BitDepth::Eight;
+    info.exif_metadata = Some(EXIF.into());
+    let mut writer = png::Encoder::with_info(&mut png, info).unwrap().write_header().unwrap();
+    writer.write_image_data(&pixels).unwrap();
+    writer.finish().unwrap();
+    for file in [webp, png] {
+        std::fs::write(&path, file).unwrap();
+        let read = read_image(&path).unwrap();
+        assert_eq!((read.width(), read.height()), (1, 2));
+        assert_eq!(read.as_bytes(), pixels);
+    }
+
+    let large: Vec<u8> = std::iter::repeat_n(a, 16 * 16).chain(std::iter::repeat_n(b, 16 * 16)).flatten().collect();
+    let mut jpeg = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut jpeg, 95);
+    encoder.add_exif_metadata(EXIF).unwrap();
+    encoder.encode(&large, 16, 32, jpeg_encoder::ColorType::Rgb).unwrap();
+    std::fs::write(&path, jpeg).unwrap();
+    let read = read_image(&path).unwrap();
+    assert_eq!((read.width(), read.height()), (32, 16));
+    // The file's top is the right side.
+    let pixel = |x: usize| &read.as_bytes()[x * 3..x * 3 + 3];
+    assert!(pixel(30)[0] > 150 && pixel(2)[2] > 150, "{:?} {:?}", pixel(30), pixel(2));
+}
+
+#[test]
+fn jpeg_previews_refuse_a_quality_out_of_range() {
     let frames = colour_bars(64, 48, 1);
-    let frame = frames.frame(0).unwrap();
-    let jpeg = image::load_from_memory_with_format(&encode_jpeg(frame, 90).unwrap(), ImageFormat::Jpeg).unwrap();
-    let quality = psnr(jpeg.to_rgb8().as_raw(), frames.as_bytes());
-    assert!(quality > 30.0, "{quality:.1} dB");
-    let png = image::load_from_memory_with_format(&encode_png(frame).unwrap(), ImageFormat::Png).unwrap();
-    assert_eq!(png.to_rgb8().as_raw(), frames.as_bytes());
-    assert_eq!(encode_jpeg(frame, 0).unwrap_err().to_string(), "the JPEG quality is 0, expected from 1 to 100");
+    for quality in [0, 101] {
+        let message = encode_jpeg(frames.frame(0).unwrap(), quality).unwrap_err().to_string();
+        assert_eq!(message, format!("the JPEG quality is {quality}, expected from 1 to 100"));
+    }
 }
 
 #[test]
