@@ -17,6 +17,7 @@ import time
 import numpy as np
 import torch
 import torch.nn as nn
+import torch.distributed
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
@@ -30,7 +31,7 @@ from sample import contact_sheet, decode, sample
 from vae import wan_statistics
 
 DIT = dict(dim=256, ffn=512, layers=5, text_dim=text.WIDTH)
-BATCH = 48
+BATCH = 32  # of each process
 PROMPT_DROPOUT = 0.1
 TRAINING_SHIFT = 3.0
 MEAN_DECAY = 0.997
@@ -130,7 +131,7 @@ def train_video(encoder, dit, tokenizer, args):
     matrices = [p for p in dit.blocks.parameters() if p.dim() == 2]
     known = set(map(id, matrices))
     rest = [p for p in dit.parameters() if id(p) not in known]
-    optimizers = Optimizers(matrices, rest, args.muon_lr, args.adam_lr, fall_from=args.fall_from, warm_up_steps=60)
+    optimizers = Optimizers(matrices, rest, args.muon_lr, args.adam_lr, fall_from=args.fall_from, warm_up_steps=20)
     optimizers.optimizers[0].add_param_group({"params": list(encoder.parameters()), "lr": args.adam_lr * 0.3})
     optimizers.peak = [g["lr"] for o in optimizers.optimizers for g in o.param_groups]
     optimizers.params += list(encoder.parameters())
@@ -138,9 +139,12 @@ def train_video(encoder, dit, tokenizer, args):
     if args.compile:
         for block in dit.blocks:
             block.compile(dynamic=False)
-    rng = np.random.default_rng((6, args.seed))
+    workers, worker = join_workers()
+    rng = np.random.default_rng((6, args.seed, worker))
+    torch.manual_seed(1000 * args.seed + worker)
     started, step, losses, checked = time.time(), 0, [], time.time()
-    while (spent := time.time() - started) < args.minutes * 60:
+    spent = 0.0
+    while spent < args.minutes * 60:
         chosen = rng.integers(len(clips.scenes), size=BATCH)
         captions = [world.draw_caption(rng, clips.scenes[i], ("en", "zh")[rng.integers(2)]) for i in chosen]
         captions = ["" if rng.random() < PROMPT_DROPOUT else caption for caption in captions]
@@ -154,8 +158,11 @@ def train_video(encoder, dit, tokenizer, args):
             velocity = dit((1 - at) * clean + at * noise, sigma * 1000, encoder(ids, lengths), lengths)
         loss = (velocity - (noise - clean)).square().mean()
         loss.backward()
+        spent = average_gradients(optimizers.params, time.time() - started, workers)
         optimizers.step(spent / (args.minutes * 60))
         step += 1
+        if worker:
+            continue
         decay = min(MEAN_DECAY, (1 + step) / (10 + step))
         with torch.no_grad():
             for param, mean in pairs:
@@ -169,8 +176,31 @@ def train_video(encoder, dit, tokenizer, args):
             save(mean_encoder, mean_dit, args.out)
             check(mean_encoder, mean_dit, tokenizer, args, step)
             checked = time.time()
-    save(mean_encoder, mean_dit, args.out)
-    check(mean_encoder, mean_dit, tokenizer, args, step)
+    if worker == 0:
+        save(mean_encoder, mean_dit, args.out)
+        check(mean_encoder, mean_dit, tokenizer, args, step)
+
+
+def join_workers():
+    """Number of processes that train together and the own number; both come from torchrun's environment."""
+    workers = int(os.environ.get("WORLD_SIZE", "1"))
+    if workers > 1:
+        torch.distributed.init_process_group("gloo")
+    return workers, int(os.environ.get("RANK", "0"))
+
+
+def average_gradients(params, spent, workers):
+    """Averages gradients over the processes, and the time spent, so that all follow one schedule."""
+    if workers == 1:
+        return spent
+    flat = torch.cat([p.grad.reshape(-1) for p in params] + [torch.tensor([spent])])
+    torch.distributed.all_reduce(flat)
+    flat /= workers
+    first = 0
+    for param in params:
+        param.grad.copy_(flat[first : first + param.numel()].view_as(param))
+        first += param.numel()
+    return float(flat[-1])
 
 
 @torch.no_grad()
