@@ -1,0 +1,104 @@
+//! What a run tells while it goes on, and how it is stopped.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A part of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Reading and packing weights.
+    Loading,
+    /// Encoding the prompts.
+    Text,
+    /// Denoising.
+    Sampling,
+    /// Latents to frames.
+    Decoding,
+}
+
+impl Stage {
+    /// One lower-case word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Loading => "loading",
+            Self::Text => "text",
+            Self::Sampling => "sampling",
+            Self::Decoding => "decoding",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// `step` of `total` steps of a stage are done; the first report of a stage has `step` 0.
+    Step {
+        /// Which part.
+        stage: Stage,
+        /// Steps done.
+        step: usize,
+        /// Steps in all.
+        total: usize,
+        /// Time since the stage began.
+        elapsed: Duration,
+    },
+    /// What the denoised latent looks like after a step.
+    Preview {
+        /// Steps done.
+        step: usize,
+        /// Pixels.
+        width: usize,
+        /// Pixels.
+        height: usize,
+        /// Rows of red, green, blue.
+        rgb: &'a [u8],
+    },
+    /// Something of the request has no effect.
+    Warning(String),
+}
+
+/// Where events go. Called on the thread that runs the job; a slow observer slows it.
+pub trait Observer {
+    /// Takes one event.
+    fn observe(&mut self, event: Event<'_>);
+
+    /// Whether [`Event::Preview`] should be made.
+    fn wants_previews(&self) -> bool {
+        false
+    }
+}
+
+/// Observes nothing.
+impl Observer for () {
+    fn observe(&mut self, _: Event<'_>) {}
+}
+
+/// Asks a run to stop. Clones ask the same run; a run looks several times a step.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether someone asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// If someone asked.
+    pub fn check(&self) -> Result<(), crate::Error> {
+        if self.is_cancelled() { Err(crate::Error::Cancelled) } else { Ok(()) }
+    }
+}
