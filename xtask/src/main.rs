@@ -1,6 +1,7 @@
 //! Repository chores: `cargo run --release -p xtask -- CHORE`.
 #![forbid(unsafe_code)]
 
+mod judge;
 mod kernels;
 
 use clap::Parser;
@@ -10,10 +11,23 @@ use clap::Parser;
 enum Chore {
     /// Time the ops at the sizes of the real models and print GFLOP/s.
     Kernels(kernels::Arguments),
+    /// Make the videos of `assets/nano/eval.json` and say how many follow their prompts.
+    Judge(judge::Arguments),
 }
 
-fn main() {
-    match Chore::parse() {
-        Chore::Kernels(arguments) => kernels::run(&arguments),
+fn main() -> std::process::ExitCode {
+    let result = match Chore::parse() {
+        Chore::Kernels(arguments) => {
+            kernels::run(&arguments);
+            Ok(())
+        }
+        Chore::Judge(arguments) => judge::run(&arguments),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(report) => {
+            eprintln!("{report}");
+            std::process::ExitCode::FAILURE
+        }
     }
 }
