@@ -28,7 +28,7 @@ mod testing;
 
 pub use activation::Activation;
 pub use attention::{AttentionOptions, attention};
-pub use conv::{Conv, ConvOptions};
+pub use conv::{Conv, ConvOptions, conv_scratch_bytes};
 pub use elementwise::{add, combine, gated_add, mul, scale_bias_channels, to_f32};
 pub use embedding::embedding;
 pub use linear::Linear;

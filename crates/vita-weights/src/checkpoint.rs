@@ -22,6 +22,7 @@ pub struct Checkpoint {
 struct Inner {
     name: String,
     path: Option<PathBuf>,
+    pages: Option<mmap::Pages>,
     size_bytes: u64,
     metadata: BTreeMap<String, String>,
     tensors: BTreeMap<String, Stored>,
@@ -36,8 +37,8 @@ impl Checkpoint {
         let path = path.as_ref();
         let name = path.display().to_string();
         let fail = |kind| Error::new(&name, kind);
-        let bytes = map(path).map_err(fail)?;
-        Self::parse(bytes, name, Some(path.to_owned()))
+        let (bytes, pages) = map(path).map_err(fail)?;
+        Self::parse(bytes, name, Some((path.to_owned(), pages)))
     }
 
     /// A checkpoint in memory, for instance compiled into the program.
@@ -54,6 +55,14 @@ impl Checkpoint {
     /// If the file holds no network of that role, or one that cannot be run.
     pub fn weights(&self, role: Role) -> Result<Weights> {
         Weights::of(self, role)
+    }
+
+    /// Lets go of the parts of the file that were read into memory; what is touched again is read again. To be called
+    /// when a network is loaded: its weights are packed by then, and would count twice.
+    pub fn release_pages(&self) {
+        if let Some(pages) = &self.inner.pages {
+            pages.release();
+        }
     }
 
     /// What the file was called when it was opened; starts every error message.
@@ -143,10 +152,11 @@ impl Checkpoint {
         Error::new(self.name(), kind)
     }
 
-    fn parse(bytes: Bytes, name: String, path: Option<PathBuf>) -> Result<Self> {
+    fn parse(bytes: Bytes, name: String, file: Option<(PathBuf, mmap::Pages)>) -> Result<Self> {
         let content = safetensors::parse(&bytes).map_err(|kind| Error::new(&name, kind))?;
         let size_bytes = bytes.len() as u64;
-        let inner = Inner { name, path, size_bytes, metadata: content.metadata, tensors: content.tensors };
+        let (path, pages) = file.unzip();
+        let inner = Inner { name, path, pages, size_bytes, metadata: content.metadata, tensors: content.tensors };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -209,7 +219,7 @@ impl fmt::Display for ElementType {
     }
 }
 
-fn map(path: &Path) -> Result<Bytes, ErrorKind> {
+fn map(path: &Path) -> Result<(Bytes, mmap::Pages), ErrorKind> {
     let unreadable = |cause: io::Error| match cause.kind() {
         io::ErrorKind::NotFound => ErrorKind::NotFound,
         _ => ErrorKind::Unreadable(cause),

@@ -39,7 +39,12 @@ impl Umt5 {
     pub fn load(weights: &Weights) -> Result<Self> {
         let config = Config::of(&weights.umt5_facts()?);
         let encoder = weights.scope("encoder");
-        let load_block = |index| Block::load(&encoder.scope("block").scope(index), &config);
+        let load_block = |index| {
+            let block = Block::load(&encoder.scope("block").scope(index), &config);
+            // Packed now: a large file must not lie in memory twice.
+            weights.checkpoint().release_pages();
+            block
+        };
         Ok(Self {
             shared: weights.weight("shared.weight", &[config.vocab_size, config.dim])?,
             block: (0..config.layers).map(load_block).collect::<Result<_>>()?,

@@ -28,11 +28,13 @@ impl Decoder {
     pub fn load(weights: &Weights) -> Result<Self> {
         let config = Config::of_decoder(weights);
         let channels = config.latent_channels;
-        Ok(Self {
+        let decoder = Self {
             conv2: pointwise(&weights.scope("conv2"), &[channels, channels, 1, 1, 1])?,
             chain: Chain::load(&weights.scope("decoder"), config.decoder_blocks())?,
             config,
-        })
+        };
+        weights.checkpoint().release_pages();
+        Ok(decoder)
     }
 
     /// Sizes.

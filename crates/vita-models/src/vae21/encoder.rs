@@ -26,11 +26,13 @@ impl Encoder {
     /// If a tensor is missing or misshapen.
     pub fn load(weights: &Weights) -> Result<Self> {
         let config = Config::of_encoder(weights);
-        Ok(Self {
+        let encoder = Self {
             chain: Chain::load(&weights.scope("encoder"), config.encoder_blocks())?,
             conv1: mean(&weights.scope("conv1"), config.latent_channels)?,
             config,
-        })
+        };
+        weights.checkpoint().release_pages();
+        Ok(encoder)
     }
 
     /// Sizes.

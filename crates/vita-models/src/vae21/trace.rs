@@ -1,8 +1,7 @@
 //! A clip's way through a network with sizes in place of tensors: the order in which blocks take and
 //! free memory. Mirrors [`super::chain`] and [`super::blocks`]; a test holds it to what was measured.
 
-use vita_ops::{Conv, ConvOptions};
-use vita_tensor::{Bytes, DType, Tensor};
+use vita_ops::{ConvOptions, conv_scratch_bytes};
 
 use super::BlockConfig;
 use super::blocks::{CausalConv, Down, Up, halved};
@@ -17,8 +16,6 @@ pub struct Trace<'a> {
     kept: Vec<[Option<Extent>; 2]>,
     /// Whether the clip ends with the piece at hand.
     ends: bool,
-    /// Convolutions without weights of their own, asked for the memory that they would work in.
-    convs: Vec<([usize; 5], ConvOptions, Conv)>,
     live_bytes: usize,
     cost: Cost,
 }
@@ -40,7 +37,6 @@ impl<'a> Trace<'a> {
             piece_bytes,
             kept: vec![[None; 2]; blocks.len()],
             ends: false,
-            convs: Vec::new(),
             live_bytes: owned_bytes,
             cost: Cost { flops: 0.0, peak_bytes: owned_bytes },
         };
@@ -181,20 +177,7 @@ impl<'a> Trace<'a> {
 
     /// What a convolution takes while it runs.
     fn work(&mut self, weight: [usize; 5], options: ConvOptions, x: Extent) {
-        let same = |(known_weight, known_options, _): &&_| *known_weight == weight && *known_options == options;
-        let input = [x.frames, x.height, x.width];
-        let bytes = match self.convs.iter().find(same) {
-            Some((_, _, conv)) => conv.scratch_bytes(input),
-            None => {
-                // The narrowest type there is: only the sizes matter.
-                let zeros = Bytes::from(vec![0; weight.iter().product()]);
-                let zeros = Tensor::from_bytes(zeros, DType::F8E4M3, &weight).expect("one byte an element");
-                let conv = Conv::new(&zeros, None, options);
-                let bytes = conv.scratch_bytes(input);
-                self.convs.push((weight, options, conv));
-                bytes
-            }
-        };
+        let bytes = conv_scratch_bytes(weight, options, [x.frames, x.height, x.width]);
         self.cost.peak_bytes = self.cost.peak_bytes.max(self.live_bytes + bytes);
     }
 

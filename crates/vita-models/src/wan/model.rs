@@ -45,6 +45,8 @@ impl Wan {
             blocks: (0..config.layers)
                 .map(|index| {
                     let block = Block::load(&weights.scope("blocks").scope(index), &config)?;
+                    // Packed now: a large file must not lie in memory twice.
+                    weights.checkpoint().release_pages();
                     proceed(on_block(index + 1, config.layers))?;
                     Ok(block)
                 })

@@ -146,13 +146,17 @@ impl Conv {
             Method::Winograd(weight) => weight.size_bytes(),
         }
     }
+}
 
-    /// Bytes that a call on an input of the given frames, rows and columns takes beside input and output.
-    pub fn scratch_bytes(&self, input: [usize; 3]) -> usize {
-        match &self.method {
-            Method::Direct(_) => 0,
-            Method::Winograd(weight) => weight.scratch_bytes(&self.shape, input),
-        }
+/// Bytes that a call takes beside input and output, with all the history that the kernel reaches back to:
+/// weight `[out, in, kt, kh, kw]`; input frames, rows and columns.
+pub fn conv_scratch_bytes(weight: [usize; 5], options: ConvOptions, input: [usize; 3]) -> usize {
+    let [out_channels, in_channels, kt, kh, kw] = weight;
+    let shape = Shape { in_channels, out_channels, kernel: [kt, kh, kw], options };
+    match winograd::suits(&shape) {
+        true => winograd::scratch_bytes(&shape, input),
+        // Packed rows only, a few hundred kilobytes a thread.
+        false => 0,
     }
 }
 

@@ -55,15 +55,8 @@ impl Weight {
         self.packed.size_bytes()
     }
 
-    pub fn scratch_bytes(&self, shape: &Shape, [frames, height, width]: [usize; 3]) -> usize {
-        let enlarge = shape.options.enlarge;
-        let (frames_in, tiles) = (frames + shape.kernel[0] - 1, [height * enlarge, width * enlarge]);
-        let plan = Plan::new(shape, frames_in, frames, tiles);
-        size_of::<f32>() * (self.transformed_len() + plan.input_len() + plan.sums_len())
-    }
-
     fn transformed_len(&self) -> usize {
-        self.packed.rows.div_ceil(PANEL) * PLACES * self.depth * PANEL
+        transformed_len(self.packed.rows, self.depth)
     }
 
     /// The transformed kernel, `[out / PANEL][PLACES][kt * in][PANEL]`.
@@ -82,6 +75,18 @@ impl Weight {
         );
         all
     }
+}
+
+/// Bytes of the transformed kernel and of a strip, for an input of frames, rows and columns.
+pub(super) fn scratch_bytes(shape: &Shape, [frames, height, width]: [usize; 3]) -> usize {
+    let (frames_in, enlarge) = (frames + shape.kernel[0] - 1, shape.options.enlarge);
+    let plan = Plan::new(shape, frames_in, frames, [height * enlarge, width * enlarge]);
+    let kernel = transformed_len(shape.out_channels, shape.kernel[0] * shape.in_channels);
+    size_of::<f32>() * (kernel + plan.input_len() + plan.sums_len())
+}
+
+fn transformed_len(out_channels: usize, depth: usize) -> usize {
+    out_channels.div_ceil(PANEL) * PLACES * depth * PANEL
 }
 
 /// Sizes of a call: how tiles are cut into strips, and what a strip takes.
