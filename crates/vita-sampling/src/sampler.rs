@@ -1,0 +1,146 @@
+//! A whole sampling run, as ComfyUI's `KSampler` and `KSamplerAdvanced` do it.
+
+use vita_tensor::Tensor;
+
+use crate::arithmetic::combine;
+use crate::noise::Generator;
+use crate::solvers::{Stop, Walk};
+use crate::{Error, Flow, Scheduler, Solver};
+
+/// Settings of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleOptions {
+    /// Name of the solver.
+    pub sampler: String,
+    /// Name of the schedule.
+    pub scheduler: String,
+    /// Steps of the whole schedule.
+    pub steps: usize,
+    /// Flow shift, above 0.
+    pub shift: f64,
+    /// Seed of all noise.
+    pub seed: u64,
+    /// Share of the schedule that is run, from its end: 1 starts from pure noise, less keeps something of the
+    /// latent given. 0 returns the latent as it is.
+    pub denoise: f64,
+    /// First step that is run, from 0. At the schedule's end or beyond, the latent is returned as it is.
+    pub start_step: usize,
+    /// First step that is not run; `None` runs to the end.
+    pub end_step: Option<usize>,
+    /// Whether noise of the first level is added to the latent given. Without, it must have it already.
+    pub add_noise: bool,
+    /// Whether a run that ends early leaves its last level's noise in, for another run to go on from.
+    pub leftover_noise: bool,
+}
+
+impl SampleOptions {
+    /// A plain run from noise to the end.
+    pub fn new(sampler: &str, scheduler: &str, steps: usize, shift: f64, seed: u64) -> Self {
+        Self {
+            sampler: sampler.into(),
+            scheduler: scheduler.into(),
+            steps,
+            shift,
+            seed,
+            denoise: 1.0,
+            start_step: 0,
+            end_step: None,
+            add_noise: true,
+            leftover_noise: false,
+        }
+    }
+}
+
+/// `denoise` this close to 1 is a whole run.
+const WHOLE_ABOVE: f64 = 0.9999;
+
+/// The noise levels of a run, from the first to the last; at most one where there is nothing to do.
+///
+/// # Errors
+/// If a name is unknown or a number is out of range.
+pub fn levels(options: &SampleOptions) -> Result<Vec<f32>, Error> {
+    let flow = Flow::new(options.shift)?;
+    let solver = Solver::named(&options.sampler)?;
+    let scheduler = Scheduler::named(&options.scheduler)?;
+    if !options.denoise.is_finite() || options.denoise > 1.0 {
+        return Err(Error::Number { what: "denoise", value: options.denoise.to_string(), range: "0 to 1" });
+    }
+    let scheduled = |steps: usize| -> Result<Vec<f32>, Error> {
+        if steps < solver.steps_min {
+            return Err(Error::TooFewSteps { name: solver.name, steps, steps_min: solver.steps_min });
+        }
+        let mut levels = scheduler.levels(&flow, steps + usize::from(solver.drops_penultimate))?;
+        if solver.drops_penultimate {
+            levels.remove(levels.len() - 2);
+        }
+        Ok(levels)
+    };
+    let mut levels = match options.denoise {
+        denoise if denoise > WHOLE_ABOVE => scheduled(options.steps)?,
+        denoise if denoise <= 0.0 => return Ok(Vec::new()),
+        denoise => {
+            let all = scheduled((options.steps as f64 / denoise) as usize)?;
+            all[all.len().saturating_sub(options.steps + 1)..].to_vec()
+        }
+    };
+    if let Some(end) = options.end_step.filter(|&end| end + 1 < levels.len()) {
+        levels.truncate(end + 1);
+        if !options.leftover_noise {
+            levels[end] = 0.0;
+        }
+    }
+    // As ComfyUI: a start beyond the end leaves the last level alone.
+    Ok(levels.split_off(options.start_step.min(levels.len() - 1)))
+}
+
+/// Runs a solver from a latent `[C, T, H, W]` on the model's scale (zeros for a plain run) to another.
+///
+/// `model` gives the denoised latent of a noisy one at a level (`sigma`; the timestep is `1000 sigma`).
+/// `on_step` is told how many steps are done and the denoised latent of the last.
+///
+/// # Errors
+/// Of the settings, before anything is run; then whatever `model` or `on_step` answer.
+pub fn sample<E: From<Error>>(
+    options: &SampleOptions,
+    latent: &Tensor,
+    model: &mut dyn FnMut(&Tensor, f32) -> Result<Tensor, E>,
+    on_step: &mut dyn FnMut(usize, &Tensor) -> Result<(), E>,
+) -> Result<Tensor, E> {
+    let flow = Flow::new(options.shift)?;
+    let solver = Solver::named(&options.sampler)?;
+    let mut sigmas = levels(options)?;
+    let latent = latent.to_contiguous_f32();
+    let [first, .., last] = &mut sigmas[..] else { return Ok(latent) };
+    if *last == 0.0 {
+        *last = solver.last_sigma;
+    }
+    let (first, last) = (f64::from(*first), f64::from(*last));
+    let start = match options.add_noise {
+        true => {
+            let noise = Generator::new(options.seed).randn(latent.dims());
+            combine([(first, &noise), (1.0 - first, &latent)])
+        }
+        false => combine([(1.0 - first, &latent)]),
+    };
+    // What ended the run, while the solver only knows that something did.
+    let mut failures = [None, None];
+    let [model_failure, step_failure] = &mut failures;
+    let mut walk = Walk {
+        sigmas,
+        x: start,
+        seed: options.seed,
+        flow,
+        model: &mut |x, sigma| model(x, sigma).map_err(|error| keep(model_failure, error)),
+        on_step: &mut |step, denoised| on_step(step, denoised).map_err(|error| keep(step_failure, error)),
+    };
+    match (solver.run)(&mut walk) {
+        // Undoes the scale of a flow's signal; where noise is left over, the next run applies it again.
+        Ok(x) => Ok(combine([(1.0 / (1.0 - last), &x)])),
+        Err(Stop) => Err(failures.into_iter().flatten().next().expect("a solver stops only where a call failed")),
+    }
+}
+
+fn keep<E>(place: &mut Option<E>, error: E) -> Stop {
+    *place = Some(error);
+    Stop
+}
