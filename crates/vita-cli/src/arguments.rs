@@ -50,6 +50,36 @@ impl FromStr for Shape {
     }
 }
 
+/// `8GiB`: a size in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+const BYTE_UNITS: &[(&str, u64)] = &[
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "expected a size such as 8GiB or 500MB".to_owned();
+        let lower = text.to_ascii_lowercase();
+        let of_unit = |(unit, bytes): &(&str, u64)| Some((lower.strip_suffix(&unit.to_ascii_lowercase())?, *bytes));
+        let (number, unit) = BYTE_UNITS.iter().find_map(of_unit).ok_or_else(wrong)?;
+        let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+        let bytes = number * unit as f64;
+        if (0.0..u64::MAX as f64).contains(&bytes) { Ok(Self(bytes as u64)) } else { Err(wrong()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +95,23 @@ mod tests {
                 Err("expected WIDTHxHEIGHT in pixels, such as 832x480".to_owned()),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn bytes() {
+        for (text, want) in [
+            ("8GiB", 8 << 30),
+            ("1.5 mib", 3 << 19),
+            ("500MB", 500_000_000),
+            ("2kb", 2000),
+            ("7B", 7),
+            ("1TiB", 1 << 40),
+        ] {
+            assert_eq!(text.parse(), Ok(Bytes(want)), "{text}");
+        }
+        for text in ["", "8", "GiB", "-1GiB", "nanGiB", "1e30TB", "8 G"] {
+            assert_eq!(text.parse::<Bytes>(), Err("expected a size such as 8GiB or 500MB".to_owned()), "{text}");
         }
     }
 

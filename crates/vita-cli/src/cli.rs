@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use vita_base::Report;
 
-use crate::commands::{bench, inspect, probe};
+use crate::commands::{bench, generate, inspect, probe};
 
 /// Makes videos from text with the Wan models, in one program.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Generate(Box<generate::Arguments>),
     Inspect(inspect::Arguments),
     /// Run one module on given inputs, to compare it with a reference.
     #[command(subcommand)]
@@ -30,6 +31,7 @@ pub enum Command {
 impl Command {
     pub fn run(self) -> Result<(), Report> {
         match self {
+            Self::Generate(arguments) => generate::run(&arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
             Self::Probe(module) => module.run(),
             Self::Bench(module) => module.run(),

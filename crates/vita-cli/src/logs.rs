@@ -24,6 +24,11 @@ pub fn start(verbose: bool) {
     tracing_subscriber::registry().with(layer).init();
 }
 
+/// Whether logs are written to stderr, where they would tear a progress bar.
+pub fn are_on() -> bool {
+    LevelFilter::current() != LevelFilter::OFF
+}
+
 fn wanted(verbose: bool) -> Option<Targets> {
     let text = env::var(VARIABLE).unwrap_or_default();
     if text.is_empty() {

@@ -9,6 +9,8 @@ mod arguments;
 mod cli;
 mod commands;
 mod logs;
+mod nano;
+mod progress;
 mod system;
 mod terminal;
 

@@ -99,11 +99,7 @@ mod tests {
         let cases: &[(&str, &[(&str, &str)], Option<u64>)] = &[
             ("nothing is known", &[], None),
             ("no groups", &[meminfo], Some(2 * MIB)),
-            (
-                "no limit",
-                &[meminfo, in_group, ("sys/fs/cgroup/user/job/memory.max", "max\n")],
-                Some(2 * MIB),
-            ),
+            ("no limit", &[meminfo, in_group, ("sys/fs/cgroup/user/job/memory.max", "max\n")], Some(2 * MIB)),
             (
                 "a limit around the group, with 1 MiB of files cached",
                 &[

@@ -40,10 +40,15 @@ pub fn print_error(report: &Report) {
     note(&if stderr_has_colour() { coloured(&text) } else { text });
 }
 
+/// Whether someone watches stderr.
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Whether stderr is a terminal whose user wants colour (see <https://no-color.org>).
 pub fn stderr_has_colour() -> bool {
     let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !unwanted && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+    stderr_is_terminal() && !unwanted && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 fn coloured(report: &str) -> String {

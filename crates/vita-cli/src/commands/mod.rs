@@ -1,5 +1,6 @@
 //! One file a command: its flags as a struct, and `run`.
 
 pub mod bench;
+pub mod generate;
 pub mod inspect;
 pub mod probe;

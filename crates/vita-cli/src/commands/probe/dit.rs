@@ -41,7 +41,7 @@ pub fn run(Arguments { files }: &Arguments) -> Result<(), Report> {
 
     let proceed = &mut |_, _| ControlFlow::Continue(());
     let wan = Wan::load(&files.weights(Role::DiffusionModel)?, proceed)?;
-    let layout = wan.layout([frames, rows, columns], LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX });
+    let layout = wan.layout([frames, rows, columns], LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX })?;
     let mut out = Vec::with_capacity(count);
     for index in 0..count {
         let prompt = Prompt::from_padded(&context.select(0, index).to_contiguous_f32())?;

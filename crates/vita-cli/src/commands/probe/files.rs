@@ -100,7 +100,8 @@ impl Inputs {
             (0.0..=f64::from(u32::MAX)).contains(&value).then_some(value as u32)
         });
         let values: Option<Vec<u32>> = values.collect();
-        let values = values.ok_or_else(|| self.error(format!("`{name}` holds numbers below 0 or above {}", u32::MAX)))?;
+        let values =
+            values.ok_or_else(|| self.error(format!("`{name}` holds numbers below 0 or above {}", u32::MAX)))?;
         Ok((tensor, values))
     }
 

@@ -2,6 +2,10 @@
 
 mod dit;
 mod files;
+mod noise;
+mod sample;
+mod schedule;
+mod sigmas;
 mod tokenize;
 mod umt5;
 mod vae;
@@ -16,6 +20,9 @@ pub enum Module {
     Umt5(umt5::Arguments),
     VaeDecode(vae::DecodeArguments),
     VaeEncode(vae::EncodeArguments),
+    Noise(noise::Arguments),
+    Sample(sample::Arguments),
+    Sigmas(sigmas::Arguments),
     Tokenize(tokenize::Arguments),
 }
 
@@ -30,6 +37,9 @@ impl Module {
             Self::Umt5(arguments) => umt5::run(&arguments),
             Self::VaeDecode(arguments) => vae::decode(&arguments),
             Self::VaeEncode(arguments) => vae::encode(&arguments),
+            Self::Noise(arguments) => noise::run(&arguments),
+            Self::Sample(arguments) => sample::run(&arguments),
+            Self::Sigmas(arguments) => sigmas::run(&arguments),
             Self::Tokenize(arguments) => tokenize::run(&arguments),
         }
     }

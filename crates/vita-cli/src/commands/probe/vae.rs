@@ -74,8 +74,7 @@ pub fn encode(EncodeArguments { files, cut }: &EncodeArguments) -> Result<(), Re
     let encoder = Encoder::load(&files.weights(Role::Vae)?)?;
     // The network's videos have their channels last.
     let video = |index| videos.select(0, index).permute(&[1, 2, 3, 0]).to_contiguous_f32();
-    let out: Vec<_> = (0..videos.dims()[0])
-        .map(|index| encoder.encode(&video(index), cut.options()))
-        .collect::<Result<_, _>>()?;
+    let out: Vec<_> =
+        (0..videos.dims()[0]).map(|index| encoder.encode(&video(index), cut.options())).collect::<Result<_, _>>()?;
     files.outputs.write(&stack(&out))
 }

@@ -1,0 +1,295 @@
+//! `generate PROMPT`: a video from text, in one command.
+
+mod output;
+mod system;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde::Serialize;
+use serde_json::json;
+use vita_base::{Report, bytes_text, seconds_text};
+use vita_media::{Frame, FrameRate, Metadata, SinkOptions, WebpQuality, Written};
+use vita_pipeline::{Cancel, Environment, PRESETS, Sampling, Stage, Summary, TextToVideo, estimate, text_to_video};
+use vita_sampling::{SCHEDULERS, SOLVERS};
+
+use crate::arguments::{Bytes, Size};
+use crate::progress::Progress;
+use crate::{logs, system as machine, terminal};
+use output::{Output, default_name};
+use system::System;
+
+/// Make a video from text.
+///
+/// Settings that are not given are the model's own; see the table below.
+#[derive(Args, Debug)]
+#[command(after_help = models_text())]
+pub struct Arguments {
+    /// What should be seen, in English or Chinese; may be empty.
+    prompt: String,
+    /// What should not be seen.
+    #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
+    negative: String,
+    /// Width and height in pixels, each a multiple of 16.
+    #[arg(long, value_name = "WxH", help_heading = "Video")]
+    size: Option<Size>,
+    /// Number of frames, 4 n + 1: 1, 5, 9, ... 81.
+    #[arg(long, value_name = "N", help_heading = "Video")]
+    frames: Option<usize>,
+    /// Frames per second, 0.001 to 1000: 16, 23.976, 30000/1001.
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Video")]
+    fps: Option<FrameRate>,
+    /// Denoising steps, from 1 on; more take longer.
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    steps: Option<usize>,
+    /// Guidance: how strongly the prompt is followed, usually 1 to 8; 1 takes half the time and
+    /// ignores the negative prompt.
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
+    cfg: Option<f64>,
+    /// Shift of the noise schedule, above 0; more spends more steps on the coarse motion.
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
+    shift: Option<f64>,
+    /// Solver.
+    #[arg(long, value_name = "S", value_parser = samplers(), help_heading = "Sampling")]
+    sampler: Option<String>,
+    /// Schedule of noise levels.
+    #[arg(long, value_name = "S", value_parser = schedulers(), help_heading = "Sampling")]
+    scheduler: Option<String>,
+    /// Which noise to start from, 0 to 18446744073709551615, of which the low 32 bits count; equal
+    /// seeds and settings give equal videos. Random if not given.
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    seed: Option<u64>,
+    #[command(flatten)]
+    files: system::Arguments,
+    /// Decode in squares of this many pixels: takes less memory, shows faint seams.
+    #[arg(long, value_name = "PIXELS", help_heading = "Video")]
+    tile: Option<usize>,
+    /// Most memory to take, such as 8GiB or 500MB; what is free if not given.
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Bytes>,
+    /// Where to: a name that ends in .mp4, .webp (animated) or .png (numbered files), or a folder
+    /// for PNG files. A file of that name is replaced. If not given: an .mp4 in the current folder,
+    /// named after prompt and seed, which never replaces anything.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print one JSON object instead of the last line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Makes the video.
+///
+/// # Errors
+/// If the request cannot be, its files cannot be read, it does not fit in memory, or the video
+/// cannot be written.
+pub fn run(arguments: &Arguments) -> Result<(), Report> {
+    let start = Instant::now();
+    let choice = arguments.files.choose()?;
+    let seed = arguments.seed.map_or_else(machine::random_seed, Ok)?;
+    let request = request(arguments, &choice.defaults, seed);
+    request.check()?;
+    let frame_rate = arguments.fps.map_or_else(|| FrameRate::from_f64(choice.defaults.fps), Ok)?;
+    let system = choice.open()?;
+
+    let free_bytes = arguments.memory.map(|Bytes(bytes)| bytes).or_else(machine::memory_free_bytes);
+    announce(&system, &request, frame_rate, free_bytes)?;
+    let path = arguments.output.clone().unwrap_or_else(|| default_name(&request.prompt, seed));
+    let options = SinkOptions {
+        width: request.width as u32,
+        height: request.height as u32,
+        frame_rate,
+        mp4_quantizer: MP4_QUANTIZER,
+        webp_quality: WEBP_QUALITY,
+        metadata: metadata(&system, &request, frame_rate),
+    };
+    let mut progress = Progress::new(terminal::stderr_is_terminal() && !logs::are_on());
+    let output = Output::open(&path, options, progress.eraser())?;
+    let mut environment = Environment {
+        cancel: &Cancel::default(),
+        observer: &mut progress,
+        clock: &|| start.elapsed(),
+        memory_free_bytes: free_bytes,
+    };
+    let mut refused = None;
+    let made = text_to_video(&system.models, &request, &mut environment, &mut |frame| {
+        let picture = Frame::new(frame.width as u32, frame.height as u32, frame.rgb);
+        picture.and_then(|picture| output.push(picture)).map_err(|error| {
+            // Kept, since its hint would be lost on the way through the pipeline.
+            refused = Some(Report::from(error));
+            "refused".into()
+        })
+    });
+    let summary = match (refused, made) {
+        (Some(report), Err(_)) => return Err(report),
+        (_, made) => made?,
+    };
+    let written = output.finish()?;
+    drop(progress);
+    let done = Done::new(&path, &written, &system, request, frame_rate, &summary, start.elapsed());
+    if arguments.json { terminal::print_json(&done) } else { terminal::print(&done.line()) }
+}
+
+/// Name of the text in a video that says what made it.
+pub const METADATA_KEY: &str = "vitascope";
+
+/// Hard to tell from the decoder's frames.
+const MP4_QUANTIZER: u8 = 18;
+/// Close to the frames; half the size of 95.
+const WEBP_QUALITY: WebpQuality = WebpQuality::Lossy(90.0);
+
+fn request(arguments: &Arguments, defaults: &vita_pipeline::Defaults, seed: u64) -> TextToVideo {
+    let size = arguments.size.unwrap_or(Size { width: defaults.width, height: defaults.height });
+    let name = |given: &Option<String>, default: &str| given.clone().unwrap_or_else(|| default.to_owned());
+    TextToVideo {
+        prompt: arguments.prompt.clone(),
+        negative_prompt: arguments.negative.clone(),
+        width: size.width,
+        height: size.height,
+        frames: arguments.frames.unwrap_or(defaults.frames),
+        sampling: Sampling {
+            seed,
+            steps: arguments.steps.unwrap_or(defaults.steps),
+            cfg: arguments.cfg.unwrap_or(defaults.cfg),
+            shift: arguments.shift.unwrap_or(defaults.shift),
+            sampler: name(&arguments.sampler, defaults.sampler),
+            scheduler: name(&arguments.scheduler, defaults.scheduler),
+        },
+        tile: arguments.tile,
+    }
+}
+
+/// Says what is about to be made, and what memory it takes.
+fn announce(
+    system: &System,
+    request: &TextToVideo,
+    frame_rate: FrameRate,
+    free_bytes: Option<u64>,
+) -> Result<(), Report> {
+    let TextToVideo { width, height, frames, sampling, .. } = request;
+    let seconds = frame_rate.seconds(*frames as u64);
+    terminal::note(&format!(
+        "{}: {width}x{height}, {frames} frames at {frame_rate} a second ({seconds:.1} s), {} steps of {}, seed {}",
+        system.name, sampling.steps, sampling.sampler, sampling.seed
+    ));
+    let needed = bytes_text(estimate(&system.models, request, free_bytes)?.peak_bytes());
+    terminal::note(&match free_bytes {
+        Some(free) => format!("takes about {needed} of memory, of {}", bytes_text(free)),
+        None => format!("takes about {needed} of memory"),
+    });
+    Ok(())
+}
+
+/// What made the video, kept in its file.
+fn metadata(system: &System, request: &TextToVideo, frame_rate: FrameRate) -> Metadata {
+    let parameters = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": system.name,
+        "files": system.files,
+        "settings": Settings::new(request, frame_rate),
+    });
+    Metadata::from([(METADATA_KEY.to_owned(), parameters.to_string())])
+}
+
+/// Everything that has a say in what the video looks like, but for the weights.
+#[derive(Serialize)]
+struct Settings {
+    prompt: String,
+    negative_prompt: String,
+    width: usize,
+    height: usize,
+    frames: usize,
+    fps: f64,
+    steps: usize,
+    cfg: f64,
+    shift: f64,
+    sampler: String,
+    scheduler: String,
+    seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tile: Option<usize>,
+}
+
+impl Settings {
+    fn new(request: &TextToVideo, frame_rate: FrameRate) -> Self {
+        let TextToVideo { prompt, negative_prompt, width, height, frames, sampling, tile } = request.clone();
+        let Sampling { seed, steps, cfg, shift, sampler, scheduler } = sampling;
+        let fps = frame_rate.as_f64();
+        Self { prompt, negative_prompt, width, height, frames, fps, steps, cfg, shift, sampler, scheduler, seed, tile }
+    }
+}
+
+/// The result, as `--json` prints it.
+#[derive(Serialize)]
+struct Done {
+    file: PathBuf,
+    seed: u64,
+    seconds: f64,
+    model: String,
+    settings: Settings,
+    frame_count: u64,
+    file_bytes: u64,
+    stage_seconds: Vec<(String, f64)>,
+    memory_estimate_bytes: u64,
+    peak_rss_bytes: Option<u64>,
+}
+
+impl Done {
+    fn new(
+        path: &std::path::Path,
+        written: &Written,
+        system: &System,
+        request: TextToVideo,
+        frame_rate: FrameRate,
+        summary: &Summary,
+        elapsed: Duration,
+    ) -> Self {
+        let stage = |(stage, time): &(Stage, Duration)| (stage.word().to_owned(), time.as_secs_f64());
+        Self {
+            file: path.to_owned(),
+            seed: request.sampling.seed,
+            seconds: elapsed.as_secs_f64(),
+            model: system.name.clone(),
+            settings: Settings::new(&request, frame_rate),
+            frame_count: written.frame_count,
+            file_bytes: written.bytes,
+            stage_seconds: summary.stages.iter().map(stage).collect(),
+            memory_estimate_bytes: summary.estimate.peak_bytes(),
+            peak_rss_bytes: machine::peak_rss_bytes(),
+        }
+    }
+
+    fn line(&self) -> String {
+        format!("{}: seed {}, {}", self.file.display(), self.seed, seconds_text(self.seconds))
+    }
+}
+
+fn samplers() -> PossibleValuesParser {
+    PossibleValuesParser::new(SOLVERS.iter().map(|solver| solver.name))
+}
+
+fn schedulers() -> PossibleValuesParser {
+    PossibleValuesParser::new(SCHEDULERS.iter().map(|scheduler| scheduler.name))
+}
+
+/// The models with their own settings, for the end of the help.
+fn models_text() -> String {
+    let rows = PRESETS.iter().map(|preset| {
+        let own = preset.defaults;
+        format!(
+            "  {:<16} {:>7}  {:>6}  {:>3}  {:>5}  {:>3}  {:>5}  {}, {}",
+            preset.name,
+            format!("{}x{}", own.width, own.height),
+            own.frames,
+            own.fps,
+            own.steps,
+            own.cfg,
+            own.shift,
+            own.sampler,
+            own.scheduler
+        )
+    });
+    let head = "Models:             size  frames  fps  steps  cfg  shift  sampler, scheduler".to_owned();
+    [head].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,246 @@
+//! Each kind of bad input, tested by its message. Commands run in a test's own folder and name files as
+//! they were given, so messages hold nothing that changes from run to run.
+
+use vita_tensor::Tensor;
+
+use crate::support::{FILES, Folder, TINY};
+
+#[test]
+fn files_that_are_not_there_or_not_checkpoints() {
+    let folder = Folder::new();
+    folder.add_nano();
+    folder.write("text.safetensors", "hello, I am a text and no checkpoint at all");
+    folder.write("page.safetensors", "<!DOCTYPE html><title>Log in</title>");
+    folder.write("empty.safetensors", "");
+    folder.write("short.safetensors", [&100u64.to_le_bytes()[..], b"{\"x\":{\"dtype\":\"F32\""].concat());
+    folder.write("huge.safetensors", [&u64::MAX.to_le_bytes()[..], b"{}"].concat());
+    let overlap = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
+    folder.write("overlap.safetensors", safetensors(overlap, 12));
+    let cut = r#"{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}"#;
+    folder.write("cut.safetensors", safetensors(cut, 10));
+    for (file, want) in [
+        (
+            "none.safetensors",
+            "error: there is no file `none.safetensors`\n\nhint: check the path; relative paths start at the current folder",
+        ),
+        (".", "error: `.` is not a file\n\nhint: choose a `.safetensors` file, not the folder it is in"),
+        (
+            "text.safetensors",
+            "error: `text.safetensors` is not a safetensors file\n\nhint: choose a `.safetensors` checkpoint",
+        ),
+        (
+            "page.safetensors",
+            "error: `page.safetensors` is not a safetensors file: it looks like an HTML page\n\nhint: the server answered with a page instead of the model",
+        ),
+        (
+            "empty.safetensors",
+            "error: `empty.safetensors` is empty\n\nhint: the download did not finish; download the file again",
+        ),
+        ("short.safetensors", "error: `short.safetensors` is cut short"),
+        (
+            "huge.safetensors",
+            "error: the safetensors header of `huge.safetensors` is wrong: it claims a header of 18446744073709551615 bytes\n\nhint: the file is damaged",
+        ),
+        (
+            "overlap.safetensors",
+            "error: the safetensors header of `overlap.safetensors` is wrong: `a` and `b` share bytes\n\nhint: the file is damaged",
+        ),
+        ("cut.safetensors", "error: `cut.safetensors` is cut short: 6 bytes (6 B) of"),
+    ] {
+        let slot = |dit, vae| ["--dit", dit, "--text-encoder", "umt5.safetensors", "--vae", vae];
+        for files in [slot(file, "vae.safetensors"), slot("dit.safetensors", file)] {
+            check(&folder, &[&["generate", "x"], &files[..], TINY].concat(), want);
+        }
+        check(&folder, &["inspect", file], want);
+    }
+}
+
+#[test]
+fn a_file_in_the_wrong_place() {
+    let folder = Folder::new();
+    folder.add_nano();
+    for (dit, text_encoder, vae, want) in [
+        (
+            "vae",
+            "umt5",
+            "vae",
+            "error: `vae.safetensors` is not a Wan diffusion model: it seems to be a Wan 2.1-shaped VAE, dim 8 and 8, 16 latent channels\n\nhint: use this file as the VAE, and choose a Wan diffusion model here",
+        ),
+        ("dit", "dit", "vae", "error: `dit.safetensors` is not a UMT5 text encoder: it seems to be "),
+        (
+            "dit",
+            "umt5",
+            "umt5",
+            "error: `umt5.safetensors` is not a Wan VAE: it seems to be a UMT5-shaped text encoder, dim 128, 2 layers\n\nhint: use this file as the text encoder, and choose a Wan VAE here",
+        ),
+    ] {
+        let [dit, text_encoder, vae] = [dit, text_encoder, vae].map(|part| format!("{part}.safetensors"));
+        let files = ["--dit", &dit, "--text-encoder", &text_encoder, "--vae", &vae];
+        check(&folder, &[&["generate", "x"], &files[..], TINY].concat(), want);
+    }
+}
+
+#[test]
+fn tensors_that_are_missing_or_misshapen() {
+    type Change = fn(&mut crate::support::Tensors);
+    let cases: &[(&str, Change, &str)] = &[
+        (
+            "dit",
+            |tensors| drop(tensors.remove("blocks.1.ffn.2.bias")),
+            "error: `dit.safetensors` does not fit a Wan diffusion model: `blocks.1.ffn.2.bias` is missing\n\nhint: this file seems to be ",
+        ),
+        (
+            "dit",
+            |tensors| drop(tensors.insert("blocks.0.self_attn.q.weight".into(), Tensor::zeros([256, 128]))),
+            "error: `dit.safetensors` does not fit a Wan diffusion model: `blocks.0.self_attn.q.weight` is [256, 128], expected [256, 256]\n\nhint: this file seems to be ",
+        ),
+        (
+            "umt5",
+            |tensors| drop(tensors.remove("encoder.final_layer_norm.weight")),
+            "error: `umt5.safetensors` does not fit a UMT5 text encoder: `encoder.final_layer_norm.weight` is missing",
+        ),
+        (
+            "umt5",
+            |tensors| drop(tensors.remove("spiece_model")),
+            "error: the text encoder `umt5.safetensors` has no vocabulary inside, and no `spiece.model` or `tokenizer.json` is beside it\n\nhint: put `spiece.model` or `tokenizer.json` of google/umt5-xxl into the same folder",
+        ),
+        (
+            "vae",
+            |tensors| drop(tensors.insert("decoder.conv1.bias".into(), Tensor::zeros([3]))),
+            "error: `vae.safetensors` does not fit a Wan VAE: `decoder.conv1.bias` is [3], expected [32]",
+        ),
+    ];
+    for (part, change, want) in cases {
+        let folder = Folder::new();
+        folder.add_nano();
+        folder.add_changed_nano(part, *change);
+        check(&folder, &[&["generate", "x"], FILES, TINY].concat(), want);
+    }
+}
+
+#[test]
+fn weights_that_are_not_numbers() {
+    let nan = |tensors: &mut crate::support::Tensors, name: &str| {
+        let tensor = tensors.get_mut(name).unwrap_or_else(|| panic!("{name}"));
+        let mut values = tensor.to_contiguous_f32();
+        values.f32s_mut()[3] = f32::NAN;
+        *tensor = values;
+    };
+    let folder = Folder::new();
+    folder.add_nano();
+    folder.add_changed_nano("dit", |tensors| nan(tensors, "blocks.2.ffn.0.weight"));
+    let run = [&["generate", "x"], FILES, TINY].concat();
+    check(
+        &folder,
+        &run,
+        "error: the latent holds values that are not numbers after step 1 of 1\n\nhint: `blocks.2.ffn.0.weight` holds values that are not numbers",
+    );
+    let text = folder.success(&["inspect", "--values", "dit.safetensors"]);
+    assert!(text.contains("1 of 131072 values of blocks.2.ffn.0.weight are infinite or not numbers"), "{text}");
+    folder.add_nano();
+    folder.add_changed_nano("umt5", |tensors| nan(tensors, "encoder.block.0.layer.0.SelfAttention.q.weight"));
+    check(&folder, &run, "error: the text encoder `umt5.safetensors` gave values that are not numbers");
+}
+
+#[test]
+fn numbers_and_names_that_cannot_be() {
+    let folder = Folder::new();
+    for (flags, want) in [
+        (&["--frames", "16"][..], "error: 16 frames are not 4 n + 1; the nearest are 13 and 17"),
+        (&["--frames", "0"], "error: 0 frames are not 4 n + 1; the nearest is 1"),
+        (&["--size", "500x64"], "error: width 500 is not a multiple of 16; the nearest are 496 and 512"),
+        (&["--size", "64x7"], "error: height 7 is not a multiple of 16; the nearest is 16"),
+        (&["--steps", "0"], "error: steps is 0; it must be at least 1"),
+        (&["--shift", "-1"], "error: shift is -1; it must be a number above 0"),
+        (&["--cfg", "nan"], "error: cfg is NaN; it must be a number"),
+        (
+            &["--model", "wan2.1-t2v-1.3b"],
+            "error: `wan2.1-t2v-1.3b` needs its diffusion model, and none of its files is in `models/diffusion_models`\n\nhint: put one of these into `models/diffusion_models`: wan2.1_t2v_1.3B_bf16.safetensors, ",
+        ),
+    ] {
+        check(&folder, &[&["generate", "x"], flags].concat(), want);
+    }
+}
+
+#[test]
+fn a_run_that_does_not_fit_in_memory_names_what_does() {
+    let folder = Folder::new();
+    let run = |size: &str, frames: &str| {
+        folder.run(&[
+            "generate", "x", "--size", size, "--frames", frames, "--steps", "1", "--memory", "60MB", "-o", "x.mp4",
+        ])
+    };
+    let refused = run("256x128", "49");
+    assert_eq!(refused.code, Some(1));
+    let (message, hint) = refused.stderr.split_once("\n\nhint: these would fit: ").expect("a hint");
+    let said = &message[message.find("error:").expect("an error")..];
+    assert!(
+        said.starts_with("error: this run needs about ") && said.ends_with(" MiB, and 57.2 MiB are free"),
+        "{said}"
+    );
+    assert!(folder.names().is_empty());
+
+    let (frames, size) = hint.trim_end().split_once(" frames at this size, or ").expect("both ways");
+    let size = size.strip_suffix(" with these frames").expect("a size");
+    for (size, frames) in [("256x128", frames), (size, "49")] {
+        let ended = run(size, frames);
+        assert_eq!(ended.code, Some(0), "{size}, {frames} frames: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let folder = Folder::new();
+    folder.write("file", "");
+    for (output, want) in [
+        (
+            "x.avi",
+            "error: `x.avi` does not end in a known extension\n\nhint: end the name in one of .mp4, .webp, .png, /",
+        ),
+        (
+            "none/x.mp4",
+            "error: cannot create `none/x.mp4`\n  caused by: No such file or directory (os error 2)\n\nhint: check the name; the folder `none` must exist",
+        ),
+        (
+            "file/x.mp4",
+            "error: cannot create `file/x.mp4`\n  caused by: Not a directory (os error 20)\n\nhint: `file` is a file; choose a folder",
+        ),
+    ] {
+        check(&folder, &[&["generate", "x", "-o", output], TINY].concat(), want);
+    }
+    assert_eq!(folder.names(), ["file"]);
+}
+
+/// A limit on the size of files stands in for a disk that is full; the system refuses to write either way.
+#[test]
+#[cfg(unix)]
+fn a_disk_that_refuses_leaves_nothing() {
+    let folder = Folder::new();
+    let command = folder.command(&[&["generate", "x", "-o", "x.mp4"], TINY].concat());
+    let mut limited = std::process::Command::new("sh");
+    // Without the trap the system would end the program instead of refusing.
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
+    let ended = crate::support::ended(limited.current_dir(folder.path()).output().unwrap());
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("error: cannot write `x.mp4`\n  caused by: File too large"), "{}", ended.stderr);
+    assert!(folder.names().is_empty());
+}
+
+/// Runs, expects an error, and holds what stderr says from "error:" on to the start of what is wanted.
+#[track_caller]
+fn check(folder: &Folder, arguments: &[&str], want: &str) {
+    let before = folder.names();
+    let ended = folder.run(arguments);
+    assert_eq!(ended.code, Some(1), "{arguments:?}: {}", ended.stderr);
+    let said = ended.stderr.find("error:").map_or("", |at| &ended.stderr[at..]);
+    assert!(said.starts_with(want), "{arguments:?}\nsaid: {said}\nwant: {want}");
+    assert_eq!(ended.stdout, "");
+    assert_eq!(folder.names(), before, "{arguments:?}");
+}
+
+fn safetensors(header: &str, data_bytes: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data_bytes]].concat()
+}

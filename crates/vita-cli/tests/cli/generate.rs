@@ -1,0 +1,142 @@
+//! `generate`: what it writes and says when all is well, and how it stops.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::support::{FILES, Folder, TINY, ended};
+
+#[test]
+fn the_last_line_says_file_seed_and_seconds() {
+    let folder = Folder::new();
+    let out = folder.success(&[&["generate", "a red ball moves to the right"], TINY].concat());
+    let line = out.lines().last().unwrap();
+    let rest = line.strip_prefix("a-red-ball-moves-to-the-right-7.mp4: seed 7, ").unwrap();
+    assert!(rest.strip_suffix(" s").unwrap().parse::<f64>().is_ok(), "{line}");
+    assert_eq!(folder.names(), ["a-red-ball-moves-to-the-right-7.mp4"]);
+}
+
+#[test]
+fn a_default_name_replaces_nothing_and_equal_seeds_give_equal_videos() {
+    let folder = Folder::new();
+    let first = [&["generate", "红色的球"], TINY].concat();
+    let other = [&first[..], &["--seed", "8"]].concat();
+    (0..2).for_each(|_| drop(folder.success(&first)));
+    folder.success(&other[..other.len() - 4].iter().chain(&other[other.len() - 2..]).copied().collect::<Vec<_>>());
+    assert_eq!(folder.names(), ["红色的球-7-2.mp4", "红色的球-7.mp4", "红色的球-8.mp4"]);
+    let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(bytes("红色的球-7.mp4"), bytes("红色的球-7-2.mp4"));
+    assert_ne!(bytes("红色的球-7.mp4"), bytes("红色的球-8.mp4"));
+}
+
+#[test]
+fn an_empty_prompt_works_and_an_unnamed_seed_is_drawn() {
+    let folder = Folder::new();
+    let out = folder.success(&["generate", "", "--size", "16x16", "--frames", "1", "--steps", "1", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let seed = json["seed"].as_u64().unwrap();
+    assert_eq!(folder.names(), [format!("video-{seed}.mp4")]);
+    assert_eq!(json["file"], format!("video-{seed}.mp4"));
+    assert_eq!(json["settings"]["prompt"], "");
+    assert!(json["seconds"].as_f64().unwrap() > 0.0 && json["memory_estimate_bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn the_extension_decides_what_is_written() {
+    let folder = Folder::new();
+    let frames = ["--size", "32x16", "--frames", "5", "--steps", "1", "--seed", "1", "--fps", "12"];
+    for output in ["x.mp4", "x.webp", "x.png", "frames/"] {
+        folder.success(&[&["generate", "x", "-o", output], &frames[..]].concat());
+    }
+    let mut want = vec!["frames".to_owned(), "x.mp4".to_owned(), "x.webp".to_owned()];
+    want.splice(2..2, []);
+    want.extend((1..=5).map(|number| format!("x_{number:05}.png")));
+    assert_eq!(folder.names(), want);
+    assert_eq!(std::fs::read_dir(folder.path().join("frames")).unwrap().count(), 5);
+    let video = vita_media::decode_mp4(folder.path().join("x.mp4")).unwrap();
+    assert_eq!((video.frames.width(), video.frames.height(), video.frames.count()), (32, 16, 5));
+    for file in ["x.mp4", "x.webp", "x_00003.png", "frames/frame_00005.png"] {
+        let made = &vita_media::read_metadata(folder.path().join(file)).unwrap()["vitascope"];
+        let made: serde_json::Value = serde_json::from_str(made).unwrap();
+        assert_eq!((&made["model"], &made["settings"]["fps"]), (&"nano-t2v".into(), &12.0.into()), "{file}");
+    }
+}
+
+#[test]
+fn files_by_flag_and_by_folder_give_what_the_built_in_model_gives() {
+    let folder = Folder::new();
+    folder.add_nano();
+    folder.success(&[&["generate", "x", "-o", "built-in.mp4"], TINY].concat());
+    folder.success(&[&["generate", "x", "-o", "files.mp4"], FILES, TINY].concat());
+    // The names of Wan 1.3B, so that a model in the folder is found and preferred.
+    for (part, place) in [
+        ("dit", "models/diffusion_models/wan2.1_t2v_1.3B_bf16.safetensors"),
+        ("umt5", "models/text_encoders/umt5_xxl_fp16.safetensors"),
+        ("vae", "models/vae/wan_2.1_vae.safetensors"),
+    ] {
+        let place = folder.path().join(place);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::rename(folder.path().join(format!("{part}.safetensors")), place).unwrap();
+    }
+    // Its own settings, so that only the model is another.
+    let same = ["--cfg", "4", "--shift", "3", "--sampler", "euler", "--scheduler", "simple", "--fps", "16"];
+    let ended = folder.run(&[&["generate", "x", "-o", "folder.mp4"], TINY, &same].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("wan2.1-t2v-1.3b: 16x16"), "{}", ended.stderr);
+    let frames = |name: &str| vita_media::decode_mp4(folder.path().join(name)).unwrap().frames;
+    assert_eq!(frames("files.mp4"), frames("built-in.mp4"));
+    assert_eq!(frames("folder.mp4"), frames("built-in.mp4"));
+}
+
+#[test]
+fn logs_are_asked_for() {
+    let folder = Folder::new();
+    let run = [&["generate", "x", "-o", "x.mp4"], TINY].concat();
+    let quiet = ended(folder.command(&run).output().unwrap());
+    assert!(!quiet.stderr.contains("DEBUG") && !quiet.stderr.contains("warning"), "{}", quiet.stderr);
+    let wrong = ended(folder.command(&run).env("VITASCOPE_LOG", "a=b=c").output().unwrap());
+    assert_eq!(wrong.code, Some(0));
+    assert!(wrong.stderr.starts_with("warning: VITASCOPE_LOG=a=b=c is ignored: "), "{}", wrong.stderr);
+}
+
+/// Ctrl-C in the middle of a run, for each kind of output.
+#[test]
+#[cfg(unix)]
+fn ctrl_c_leaves_nothing_and_ends_with_130() {
+    for output in ["x.mp4", "x.webp", "frames/"] {
+        let folder = Folder::new();
+        let mut command = folder.command(&["generate", "x", "--steps", "10000", "-o", output]);
+        let mut running = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        wait_until(|| !folder.names().is_empty());
+        // In the middle of the sampling, not of the start.
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(running.try_wait().unwrap().is_none(), "still running");
+        interrupt(running.id());
+        let status = running.wait().unwrap();
+        assert_eq!(status.code(), Some(130), "{output}");
+        assert!(folder.names().is_empty(), "{output}: {:?}", folder.names());
+    }
+}
+
+#[cfg(unix)]
+fn interrupt(process: u32) {
+    let status = std::process::Command::new("kill").args(["-INT", &process.to_string()]).status();
+    assert!(status.expect("kill").success());
+}
+
+#[cfg(unix)]
+fn wait_until(ready: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !ready() {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing happens");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_output_may_be_elsewhere() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    let path = other.path().join("x.mp4").display().to_string();
+    let out = folder.success(&[&["generate", "x", "-o", &path], TINY].concat());
+    assert!(out.starts_with(&path), "{out}");
+    assert!(Path::new(&path).is_file() && folder.names().is_empty());
+}

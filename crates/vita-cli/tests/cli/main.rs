@@ -1,0 +1,10 @@
+//! The command from outside: what it prints, what it writes, how it ends.
+#![forbid(unsafe_code)]
+
+mod bad_input;
+mod bench;
+mod generate;
+mod inspect;
+mod probe;
+mod support;
+mod usage;
