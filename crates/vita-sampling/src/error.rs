@@ -29,8 +29,23 @@ pub enum Error {
         /// What would do.
         range: &'static str,
     },
+    /// The end of a schedule that is too long to make.
+    #[error(
+        "{steps} steps at denoise {denoise} are the end of a schedule of {schedule_steps} steps; \
+         at most {schedule_steps_max} are possible"
+    )]
+    LongSchedule {
+        /// Steps that were asked for.
+        steps: usize,
+        /// Share of the schedule that they are.
+        denoise: f64,
+        /// Steps of the whole schedule.
+        schedule_steps: usize,
+        /// What would do.
+        schedule_steps_max: usize,
+    },
     /// Fewer steps than a schedule or solver is defined for.
-    #[error("`{name}` needs at least {steps_min} steps, and {steps} are asked for")]
+    #[error("`{name}` takes at least {steps_min} steps, here {steps} would be run")]
     TooFewSteps {
         /// The schedule or solver.
         name: &'static str,
@@ -52,7 +67,11 @@ impl Hint for Error {
                 let names: Vec<&str> = SCHEDULERS.iter().map(|scheduler| scheduler.name).collect();
                 Some(format!("the schedulers are: {}", names.join(", ")))
             }
-            _ => None,
+            Self::TooFewSteps { .. } => {
+                Some("ask for more steps, a wider range of them, or another sampler or scheduler".into())
+            }
+            Self::LongSchedule { .. } => Some("use a larger denoise, or 0 to keep the latent as it is".into()),
+            Self::Number { .. } => None,
         }
     }
 }

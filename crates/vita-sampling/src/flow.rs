@@ -15,14 +15,14 @@ impl Flow {
     /// A model's timestep is this times sigma.
     pub const TIMESTEP_MAX: f32 = 1000.0;
 
-    /// shift: above 0; Wan models are made for 3 to 12.
+    /// shift: 0.01 to 1000; Wan models are made for 3 to 12.
     ///
     /// # Errors
-    /// If the shift is not a number above 0.
+    /// If the shift is outside.
     pub fn new(shift: f64) -> Result<Self, Error> {
-        match shift.is_finite() && shift > 0.0 {
+        match (0.01..=1000.0).contains(&shift) {
             true => Ok(Self { shift }),
-            false => Err(Error::Number { what: "shift", value: shift.to_string(), range: "a number above 0" }),
+            false => Err(Error::Number { what: "shift", value: shift.to_string(), range: "0.01 to 1000" }),
         }
     }
 

@@ -54,34 +54,41 @@ impl SampleOptions {
 /// `denoise` this close to 1 is a whole run.
 const WHOLE_ABOVE: f64 = 0.9999;
 
+/// Most steps of a run, as in ComfyUI's nodes.
+const STEPS_MAX: usize = 10_000;
+
 /// The noise levels of a run, from the first to the last; at most one where there is nothing to do.
 ///
 /// # Errors
-/// If a name is unknown or a number is out of range.
+/// If a name is unknown, a number is out of range, or fewer steps remain than the solver is defined for.
 pub fn levels(options: &SampleOptions) -> Result<Vec<f32>, Error> {
     let flow = Flow::new(options.shift)?;
     let solver = Solver::named(&options.sampler)?;
     let scheduler = Scheduler::named(&options.scheduler)?;
-    if !options.denoise.is_finite() || options.denoise > 1.0 {
+    if !(1..=STEPS_MAX).contains(&options.steps) {
+        return Err(Error::Number { what: "steps", value: options.steps.to_string(), range: "1 to 10000" });
+    }
+    if !(0.0..=1.0).contains(&options.denoise) {
         return Err(Error::Number { what: "denoise", value: options.denoise.to_string(), range: "0 to 1" });
     }
-    let scheduled = |steps: usize| -> Result<Vec<f32>, Error> {
-        if steps < solver.steps_min {
-            return Err(Error::TooFewSteps { name: solver.name, steps, steps_min: solver.steps_min });
+    if options.denoise == 0.0 {
+        return Ok(Vec::new());
+    }
+    let mut levels = if options.denoise > WHOLE_ABOVE {
+        scheduled(scheduler, solver, &flow, options.steps)?
+    } else {
+        // The end of a longer schedule.
+        let schedule_steps = (options.steps as f64 / options.denoise) as usize;
+        if schedule_steps > Scheduler::STEPS_MAX {
+            return Err(Error::LongSchedule {
+                steps: options.steps,
+                denoise: options.denoise,
+                schedule_steps,
+                schedule_steps_max: Scheduler::STEPS_MAX,
+            });
         }
-        let mut levels = scheduler.levels(&flow, steps + usize::from(solver.drops_penultimate))?;
-        if solver.drops_penultimate {
-            levels.remove(levels.len() - 2);
-        }
-        Ok(levels)
-    };
-    let mut levels = match options.denoise {
-        denoise if denoise > WHOLE_ABOVE => scheduled(options.steps)?,
-        denoise if denoise <= 0.0 => return Ok(Vec::new()),
-        denoise => {
-            let all = scheduled((options.steps as f64 / denoise) as usize)?;
-            all[all.len().saturating_sub(options.steps + 1)..].to_vec()
-        }
+        let mut levels = scheduled(scheduler, solver, &flow, schedule_steps)?;
+        levels.split_off(levels.len().saturating_sub(options.steps + 1))
     };
     if let Some(end) = options.end_step.filter(|&end| end + 1 < levels.len()) {
         levels.truncate(end + 1);
@@ -90,13 +97,35 @@ pub fn levels(options: &SampleOptions) -> Result<Vec<f32>, Error> {
         }
     }
     // As ComfyUI: a start beyond the end leaves the last level alone.
-    Ok(levels.split_off(options.start_step.min(levels.len() - 1)))
+    let levels = levels.split_off(options.start_step.min(levels.len() - 1));
+    match levels.len() - 1 {
+        steps if steps > 0 && steps < solver.steps_min => {
+            Err(Error::TooFewSteps { name: solver.name, steps, steps_min: solver.steps_min })
+        }
+        _ => Ok(levels),
+    }
+}
+
+/// A schedule as a solver wants it.
+fn scheduled(scheduler: &Scheduler, solver: &Solver, flow: &Flow, steps: usize) -> Result<Vec<f32>, Error> {
+    let mut levels = scheduler.levels(flow, steps + usize::from(solver.drops_penultimate))?;
+    if solver.drops_penultimate {
+        levels.remove(levels.len() - 2);
+    }
+    // Beyond a thousand steps a table's levels repeat. A step that goes nowhere changes nothing, except that
+    // multistep solvers divide by its length.
+    levels.dedup();
+    Ok(levels)
 }
 
 /// Runs a solver from a latent `[C, T, H, W]` on the model's scale (zeros for a plain run) to another.
 ///
 /// `model` gives the denoised latent of a noisy one at a level (`sigma`; the timestep is `1000 sigma`).
-/// `on_step` is told how many steps are done and the denoised latent of the last.
+/// `on_step` is told how many steps are done and the denoised latent of the last. An error of either ends the
+/// run at once.
+///
+/// A mask that keeps a part of the latent needs nothing more: it is a `model` that wraps another, as ComfyUI's
+/// `KSamplerX0Inpaint` is. (The noise that it mixes in is that of [`Generator::new`] of the seed.)
 ///
 /// # Errors
 /// Of the settings, before anything is run; then whatever `model` or `on_step` answer.
@@ -127,13 +156,13 @@ pub fn sample<E: From<Error>>(
     let [model_failure, step_failure] = &mut failures;
     let mut walk = Walk {
         sigmas,
-        x: start,
+        dims: latent.dims(),
         seed: options.seed,
         flow,
         model: &mut |x, sigma| model(x, sigma).map_err(|error| keep(model_failure, error)),
         on_step: &mut |step, denoised| on_step(step, denoised).map_err(|error| keep(step_failure, error)),
     };
-    match (solver.run)(&mut walk) {
+    match (solver.run)(&mut walk, start) {
         // Undoes the scale of a flow's signal; where noise is left over, the next run applies it again.
         Ok(x) => Ok(combine([(1.0 / (1.0 - last), &x)])),
         Err(Stop) => Err(failures.into_iter().flatten().next().expect("a solver stops only where a call failed")),

@@ -41,46 +41,52 @@ impl BrownianTree {
         let sign = if from > to { -1.0 } else { 1.0 };
         let (low, high) = (f64::from(from.min(to)), f64::from(from.max(to)));
         let root = Node { start: self.start, end: self.end, gain: self.whole.clone(), key: 0, depth: 0 };
-        let mut gains = Vec::new();
-        self.collect(root, rounded(low).max(self.start), rounded(high).min(self.end), &mut gains);
-        let factor = sign / (high - low).sqrt();
-        let terms: Vec<(f64, &Tensor)> = gains.iter().map(|gain| (factor, gain)).collect();
-        match terms.is_empty() {
-            true => Tensor::zeros(self.whole.dims()),
-            false => crate::arithmetic::combine_slice(&terms),
+        let mut sum = None;
+        self.add_gains(root, rounded(low).max(self.start), rounded(high).min(self.end), &mut sum);
+        match sum {
+            Some(gain) => combine([(sign / (high - low).sqrt(), &gain)]),
+            None => Tensor::zeros(self.whole.dims()),
         }
     }
 
-    /// Gains of the nodes that make up `low..high`, split as far as that takes.
-    fn collect(&self, node: Node, low: f64, high: f64, gains: &mut Vec<Tensor>) {
+    /// Adds up the gains of the nodes that make up `low..high`, split as far as that takes. A latent may be
+    /// large and the tree twenty levels deep, so what is no longer needed is dropped before going down.
+    fn add_gains(&self, node: Node, low: f64, high: f64, sum: &mut Option<Tensor>) {
         if low >= high || high <= node.start || low >= node.end {
             return;
         }
         let whole = low <= node.start && node.end <= high;
         let middle = rounded(0.5 * (node.start + node.end));
         if whole || node.depth == DEPTH_MAX || middle <= node.start || middle >= node.end {
-            return gains.push(node.gain);
+            *sum = Some(match sum.take() {
+                Some(sum) => combine([(1.0, &sum), (1.0, &node.gain)]),
+                None => node.gain,
+            });
+            return;
         }
-        let [left, right] = self.split(&node, middle);
-        self.collect(left, low, high, gains);
-        self.collect(right, low, high, gains);
+        let left_gain = self.left_gain(&node, middle);
+        let right_gain = (high > middle).then(|| combine([(1.0, &node.gain), (-1.0, &left_gain)]));
+        let Node { start, end, key, depth, .. } = node;
+        let left = Node { start, end: middle, gain: left_gain, key: 2 * key, depth: depth + 1 };
+        self.add_gains(left, low, high, sum);
+        if let Some(gain) = right_gain {
+            let right = Node { start: middle, end, gain, key: 2 * key + 1, depth: depth + 1 };
+            self.add_gains(right, low, high, sum);
+        }
     }
 
     /// The Brownian bridge: given the gain over a node, the gain of its left part is normal.
-    fn split(&self, node: &Node, middle: f64) -> [Node; 2] {
+    fn left_gain(&self, node: &Node, middle: f64) -> Tensor {
         let seed = first_state(self.entropy, &[node.key, node.depth]);
         let noise = Generator::new(seed.into()).randn(node.gain.dims());
         let (left, right) = (middle - node.start, node.end - middle);
         let share = left / (left + right);
         let spread = (left * right / (left + right)).sqrt();
-        let left_gain = combine([(share, &node.gain), (spread, &noise)]);
-        let right_gain = combine([(1.0, &node.gain), (-1.0, &left_gain)]);
-        let child = |start, end, gain, side| Node { start, end, gain, key: 2 * node.key + side, depth: node.depth + 1 };
-        [child(node.start, middle, left_gain, 0), child(middle, node.end, right_gain, 1)]
+        combine([(share, &node.gain), (spread, &noise)])
     }
 }
 
 /// To six decimals, as Python's `round`: the nearest decimal of the exact binary value.
 fn rounded(time: f64) -> f64 {
-    format!("{time:.6}").parse().expect("a printed number is a number")
+    format!("{time:.6}").parse().unwrap_or(time)
 }

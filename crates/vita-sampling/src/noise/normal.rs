@@ -118,3 +118,21 @@ fn sine_cosine(x: f32) -> (f32, f32) {
     let (s, c) = if swapped { (cosine, sine) } else { (sine, cosine) };
     (f32::from_bits(s.to_bits() ^ sine_sign), f32::from_bits(c.to_bits() ^ cosine_sign))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Processors without fused multiply-add run the same code, which must give the same bits.
+    #[test]
+    fn the_portable_form_gives_the_same_bits() {
+        let mut uniforms: Vec<f32> = (0..CHUNK + 3 * BLOCK).map(|i| (i * 7919 % 16384) as f32 / 16384.0).collect();
+        uniforms[BLOCK] = 1.0 - 0.5f32.powi(24);
+        let mut dispatched = uniforms.clone();
+        normals_of_uniforms(&mut dispatched);
+        transform(&mut uniforms);
+        assert!(uniforms.iter().all(|value| value.is_finite()));
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&uniforms), bits(&dispatched));
+    }
+}

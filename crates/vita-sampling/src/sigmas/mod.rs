@@ -34,10 +34,10 @@ pub const SCHEDULERS: &[Scheduler] = &[
     Scheduler { name: "kl_optimal", steps_min: 2, levels: kl_optimal::levels },
 ];
 
-/// Most steps of a run, as in ComfyUI's nodes.
-const STEPS_MAX: usize = 10_000;
-
 impl Scheduler {
+    /// Most steps: the 10 000 of ComfyUI's nodes, where `denoise` may be a hundredth.
+    pub const STEPS_MAX: usize = 1_000_000;
+
     /// The schedule of a name.
     ///
     /// # Errors
@@ -53,8 +53,8 @@ impl Scheduler {
     /// # Errors
     /// If the number of steps is none that this schedule has.
     pub fn levels(&self, flow: &Flow, steps: usize) -> Result<Vec<f32>, Error> {
-        if !(1..=STEPS_MAX).contains(&steps) {
-            return Err(Error::Number { what: "steps", value: steps.to_string(), range: "1 to 10000" });
+        if steps > Self::STEPS_MAX {
+            return Err(Error::Number { what: "steps", value: steps.to_string(), range: "1 to 1000000" });
         }
         if steps < self.steps_min {
             return Err(Error::TooFewSteps { name: self.name, steps, steps_min: self.steps_min });

@@ -4,7 +4,15 @@
 use super::{ending_in_zero, linspace};
 use crate::Flow;
 
+/// Levels up to this count as 0.
+const NEARLY_ZERO: f32 = 1e-5;
+
 pub fn levels(flow: &Flow, steps: usize) -> Vec<f32> {
+    // With a shift below 0.1 the least level is as good as 0, and nothing is added to it.
+    let least = shifted(flow, 2).last().unwrap_or(0.0);
+    if least <= NEARLY_ZERO {
+        return shifted(flow, steps + 1).collect();
+    }
     ending_in_zero(shifted(flow, steps))
 }
 

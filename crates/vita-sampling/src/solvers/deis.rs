@@ -11,10 +11,9 @@ const ORDER_MAX: usize = 3;
 /// Points of an integral's sum.
 const POINTS: usize = 10_000;
 
-pub fn run(walk: &mut Walk) -> Result<Tensor, Stop> {
+pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
     let time = Time::new();
     let times: Vec<f64> = walk.sigmas.iter().map(|&sigma| time.of(sigma.into())).collect();
-    let mut x = walk.start();
     // The latest first.
     let mut directions: Vec<Tensor> = Vec::new();
     for i in 0..walk.step_count() {

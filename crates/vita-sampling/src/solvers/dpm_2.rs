@@ -5,8 +5,7 @@ use vita_tensor::Tensor;
 use super::{Stop, Walk, euler};
 use crate::arithmetic::direction;
 
-pub fn run(walk: &mut Walk) -> Result<Tensor, Stop> {
-    let mut x = walk.start();
+pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
     for i in 0..walk.step_count() {
         let (sigma, next) = walk.levels(i);
         let denoised = walk.denoise(&x, sigma)?;

@@ -5,8 +5,7 @@ use vita_tensor::Tensor;
 use super::{Stop, Walk};
 use crate::arithmetic::combine;
 
-pub fn run(walk: &mut Walk) -> Result<Tensor, Stop> {
-    let mut x = walk.start();
+pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
     // The last denoised latent and the length of the step that followed it.
     let mut before: Option<(Tensor, f64)> = None;
     for i in 0..walk.step_count() {

@@ -5,10 +5,9 @@ use vita_tensor::Tensor;
 use super::{Stop, Walk, log_snr};
 use crate::arithmetic::combine;
 
-pub fn run(walk: &mut Walk) -> Result<Tensor, Stop> {
+pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
     let brownian = walk.brownian();
     walk.start_below_one();
-    let mut x = walk.start();
     let mut before: Option<(Tensor, f64)> = None;
     for i in 0..walk.step_count() {
         let (sigma, next) = walk.levels(i);

@@ -6,10 +6,9 @@ use super::ancestral::split;
 use super::{Stop, Walk, log_snr};
 use crate::arithmetic::combine;
 
-pub fn run(walk: &mut Walk) -> Result<Tensor, Stop> {
+pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
     let brownian = walk.brownian();
     walk.start_below_one();
-    let mut x = walk.start();
     for i in 0..walk.step_count() {
         let (sigma, next) = walk.levels(i);
         let denoised = walk.denoise(&x, sigma)?;

@@ -6,9 +6,8 @@ use vita_tensor::Tensor;
 use super::{Stop, Walk};
 use crate::arithmetic::combine;
 
-pub fn run(walk: &mut Walk) -> Result<Tensor, Stop> {
+pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
     let mut noise = walk.step_noise();
-    let mut x = walk.start();
     for i in 0..walk.step_count() {
         let (sigma, next) = walk.levels(i);
         let denoised = walk.denoise(&x, sigma)?;

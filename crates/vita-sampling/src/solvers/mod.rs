@@ -16,10 +16,13 @@ mod lcm;
 mod res_multistep;
 mod uni_pc;
 
-use vita_tensor::Tensor;
+use vita_tensor::{Dims, Tensor};
 
 use crate::noise::{BrownianTree, Generator};
 use crate::{Error, Flow};
+
+/// Goes from a latent at the walk's first level to one at its last.
+type Rule = fn(&mut Walk, Tensor) -> Result<Tensor, Stop>;
 
 /// A solver by name.
 pub struct Solver {
@@ -32,15 +35,15 @@ pub struct Solver {
     pub(crate) last_sigma: f32,
     /// Fewest steps that it is defined for.
     pub(crate) steps_min: usize,
-    pub(crate) run: fn(&mut Walk) -> Result<Tensor, Stop>,
+    pub(crate) run: Rule,
 }
 
 impl Solver {
-    const fn plain(name: &'static str, run: fn(&mut Walk) -> Result<Tensor, Stop>) -> Self {
+    const fn plain(name: &'static str, run: Rule) -> Self {
         Self { name, drops_penultimate: false, last_sigma: 0.0, steps_min: 1, run }
     }
 
-    const fn uni_pc(name: &'static str, run: fn(&mut Walk) -> Result<Tensor, Stop>) -> Self {
+    const fn uni_pc(name: &'static str, run: Rule) -> Self {
         Self { name, drops_penultimate: true, last_sigma: 0.001, steps_min: 2, run }
     }
 
@@ -76,12 +79,12 @@ pub const SOLVERS: &[Solver] = &[
 #[derive(Debug)]
 pub(crate) struct Stop;
 
-/// The way that a solver goes: its levels, its latent, and the model at hand.
+/// The way that a solver goes: its levels, and the model and the noise at hand.
 pub(crate) struct Walk<'a> {
     /// From the highest level to the last.
     pub sigmas: Vec<f32>,
-    /// At the first level.
-    pub x: Tensor,
+    /// Shape of the latent.
+    pub dims: Dims,
     pub seed: u64,
     pub flow: Flow,
     /// Denoised latent of a noisy one at a level.
@@ -102,21 +105,18 @@ impl Walk<'_> {
     }
 
     fn denoise(&mut self, x: &Tensor, sigma: f64) -> Result<Tensor, Stop> {
-        (self.model)(x, sigma as f32)
+        let denoised = (self.model)(x, sigma as f32)?;
+        assert_eq!(denoised.dims(), self.dims, "a denoised latent has the noisy one's shape");
+        Ok(if denoised.is_contiguous() { denoised } else { denoised.to_contiguous_f32() })
     }
 
     fn done(&mut self, index: usize, denoised: &Tensor) -> Result<(), Stop> {
         (self.on_step)(index + 1, denoised)
     }
 
-    /// The latent at the walk's start; the walk keeps none.
-    fn start(&mut self) -> Tensor {
-        self.x.clone()
-    }
-
     /// Noise of single steps: a generator of its own, one draw of the whole latent a step.
     fn step_noise(&self) -> impl FnMut() -> Tensor + use<> {
-        let (mut generator, dims) = (Generator::new(self.seed.wrapping_add(1)), self.x.dims());
+        let (mut generator, dims) = (Generator::new(self.seed.wrapping_add(1)), self.dims);
         move || generator.randn(dims)
     }
 
@@ -132,7 +132,7 @@ impl Walk<'_> {
     fn brownian(&self) -> BrownianTree {
         let levels = self.sigmas.iter().copied();
         let min = levels.clone().filter(|&sigma| sigma > 0.0).fold(f32::INFINITY, f32::min);
-        BrownianTree::new(self.seed, self.x.dims(), min, levels.fold(0.0, f32::max))
+        BrownianTree::new(self.seed, self.dims, min, levels.fold(0.0, f32::max))
     }
 }
 

@@ -6,8 +6,7 @@ use vita_tensor::Tensor;
 use super::{Stop, Walk, euler};
 use crate::arithmetic::{combine, direction};
 
-pub fn run(walk: &mut Walk) -> Result<Tensor, Stop> {
-    let mut x = walk.start();
+pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
     let mut before: Option<Tensor> = None;
     for i in 0..walk.step_count() {
         let (sigma, next) = walk.levels(i);

@@ -8,12 +8,12 @@ use crate::arithmetic::{combine, combine_slice};
 
 const ORDER_MAX: usize = 3;
 
-pub fn bh1(walk: &mut Walk) -> Result<Tensor, Stop> {
-    run(walk, |hh| hh)
+pub fn bh1(walk: &mut Walk, x: Tensor) -> Result<Tensor, Stop> {
+    run(walk, x, |hh| hh)
 }
 
-pub fn bh2(walk: &mut Walk) -> Result<Tensor, Stop> {
-    run(walk, f64::exp_m1)
+pub fn bh2(walk: &mut Walk, x: Tensor) -> Result<Tensor, Stop> {
+    run(walk, x, f64::exp_m1)
 }
 
 /// A level in the variance-preserving scale: `alpha^2 + sigma^2 = 1`.
@@ -40,11 +40,11 @@ struct Known {
     denoised: Tensor,
 }
 
-fn run(walk: &mut Walk, b_of: fn(f64) -> f64) -> Result<Tensor, Stop> {
+fn run(walk: &mut Walk, x: Tensor, b_of: fn(f64) -> f64) -> Result<Tensor, Stop> {
     let levels: Vec<Level> = walk.sigmas.iter().map(|&sigma| Level::new(sigma)).collect();
     let steps = walk.step_count();
     let order_max = ORDER_MAX.min(levels.len() - 2);
-    let mut x = combine([(levels[0].alpha, &walk.start())]);
+    let mut x = combine([(levels[0].alpha, &x)]);
     let mut known = vec![denoise(walk, &x, levels[0])?];
     walk.done(0, &known[0].denoised)?;
     for (step, &level) in levels.iter().enumerate().skip(1) {
