@@ -216,13 +216,8 @@ fn solvers_are_comfyuis() {
         );
         let got = result.unwrap();
         assert_levels(&calls, case.model_calls.as_ref().unwrap(), &format!("{case:?}"));
-        let bound = match (case.robust_times, &case.sampler[..]) {
-            (Some(false), _) => 1e-2,
-            (_, "uni_pc" | "uni_pc_bh2") => 1e-4,
-            // Brownian paths, see above.
-            (_, "dpmpp_sde" | "dpmpp_2m_sde") => 1e-4,
-            _ => 1e-5,
-        };
+        // A Brownian time on the edge of rounding to six digits may fall either way.
+        let bound = if case.robust_times == Some(false) { 1e-2 } else { 1e-5 };
         let error = relative_error(got.f32s(), case.out.as_ref().unwrap());
         assert!(error <= bound, "{error:.1e}: {case:?}");
     }

@@ -64,15 +64,23 @@ impl BrownianTree {
             });
             return;
         }
+        let [left, right] = self.split(node, middle, high);
+        // A child that lies wholly inside goes first: it is added up and gone before the other goes deeper.
+        let right_first = right.as_ref().is_some_and(|right| right.end <= high && middle >= low);
+        let children = if right_first { [right, left] } else { [left, right] };
+        children.into_iter().flatten().for_each(|child| self.add_gains(child, low, high, sum));
+    }
+
+    /// Both halves of a node; no right one where nothing below `high` is in it.
+    fn split(&self, node: Node, middle: f64, high: f64) -> [Option<Node>; 2] {
         let left_gain = self.left_gain(&node, middle);
-        let right_gain = (high > middle).then(|| combine([(1.0, &node.gain), (-1.0, &left_gain)]));
-        let Node { start, end, key, depth, .. } = node;
+        let Node { start, end, gain, key, depth } = node;
+        let right = (high > middle).then(|| {
+            let gain = combine([(1.0, &gain), (-1.0, &left_gain)]);
+            Node { start: middle, end, gain, key: 2 * key + 1, depth: depth + 1 }
+        });
         let left = Node { start, end: middle, gain: left_gain, key: 2 * key, depth: depth + 1 };
-        self.add_gains(left, low, high, sum);
-        if let Some(gain) = right_gain {
-            let right = Node { start: middle, end, gain, key: 2 * key + 1, depth: depth + 1 };
-            self.add_gains(right, low, high, sum);
-        }
+        [Some(left), right]
     }
 
     /// The Brownian bridge: given the gain over a node, the gain of its left part is normal.
