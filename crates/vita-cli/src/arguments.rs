@@ -41,7 +41,7 @@ impl FromStr for Shape {
     fn from_str(text: &str) -> Result<Self, String> {
         let sizes = text.split(',').map(|part| part.trim().parse::<usize>().ok().filter(|&size| size > 0));
         let sizes: Option<Vec<usize>> = sizes.collect();
-        let sizes = sizes.ok_or_else(|| "expected sizes from 1 on with commas between, such as 1,16,5,30,52")?;
+        let sizes = sizes.ok_or("expected sizes from 1 on with commas between, such as 1,16,5,30,52")?;
         let count = sizes.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
         match count {
             Some(count) if count <= ELEMENT_COUNT_MAX && sizes.len() <= vita_tensor::Dims::MAX => Ok(Self(sizes)),

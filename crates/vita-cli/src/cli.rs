@@ -11,7 +11,10 @@ use crate::commands::{bench, generate, inspect, probe};
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
-    /// Say on stderr what is going on inside; VITASCOPE_LOG=vita_ops=trace,info chooses in detail.
+    /// Say on stderr what goes on inside.
+    ///
+    /// VITASCOPE_LOG chooses in detail: a level (error, warn, info, debug, trace), or levels of parts, such
+    /// as vita_ops=trace,info.
     #[arg(short, long, global = true)]
     pub verbose: bool,
 }

@@ -96,7 +96,8 @@ mod tests {
     fn the_tightest_limit_counts() {
         let meminfo = ("proc/meminfo", "MemTotal:  4096 kB\nMemAvailable:    2048 kB\n");
         let in_group = ("proc/self/cgroup", "0::/user/job\n");
-        let cases: &[(&str, &[(&str, &str)], Option<u64>)] = &[
+        type Files<'a> = &'a [(&'a str, &'a str)];
+        let cases: &[(&str, Files, Option<u64>)] = &[
             ("nothing is known", &[], None),
             ("no groups", &[meminfo], Some(2 * MIB)),
             ("no limit", &[meminfo, in_group, ("sys/fs/cgroup/user/job/memory.max", "max\n")], Some(2 * MIB)),

@@ -94,7 +94,7 @@ fn dit(arguments: &Arguments) -> Result<Measured, Report> {
     let context = wan.context(&Prompt::new(&rows, 0)?, None)?;
     let layout = wan.layout(latent, LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX })?;
     let x = made_up(&[config.in_dim, latent[0], latent[1], latent[2]]);
-    let flops = config.flops(&Workload { latent, text_keys: rows.dims()[0], image_keys: 0 }) as f64;
+    let flops = config.flops(&Workload { latent, text_keys: rows.dims()[0], image_keys: 0 });
     let seconds = arguments.time(|| wan.forward(&x, &[500.0], &context, &layout, proceed))?;
     Ok(Measured::new(seconds, flops, load_seconds, wan.size_bytes()))
 }

@@ -118,7 +118,8 @@ fn inputs_that_do_not_fit_are_named() {
         Tensor::from_bytes(bytes.into(), DType::I64, &[1, ids.len()]).unwrap()
     };
     let latent = || zeros(&[1, 16, 1, 2, 2]);
-    let cases: Vec<(&str, &str, Vec<(&str, Tensor)>, &str)> = vec![
+    type Inputs = Vec<(&'static str, Tensor)>;
+    let cases: Vec<(&str, &str, Inputs, &str)> = vec![
         ("dit", "dit", vec![("x", latent())], "`in.safetensors`: `timestep` is missing"),
         (
             "dit",

@@ -23,60 +23,67 @@ use system::System;
 
 /// Make a video from text.
 ///
-/// Settings that are not given are the model's own; see the table below.
+/// Settings that are not given are the model's own; see the table below. The last line says the
+/// file, the seed and the seconds.
 #[derive(Args, Debug)]
 #[command(after_help = models_text())]
 pub struct Arguments {
     /// What should be seen, in English or Chinese; may be empty.
     prompt: String,
     /// What should not be seen.
-    #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     negative: String,
-    /// Width and height in pixels, each a multiple of 16.
-    #[arg(long, value_name = "WxH", help_heading = "Video")]
-    size: Option<Size>,
-    /// Number of frames, 4 n + 1: 1, 5, 9, ... 81.
-    #[arg(long, value_name = "N", help_heading = "Video")]
-    frames: Option<usize>,
-    /// Frames per second, 0.001 to 1000: 16, 23.976, 30000/1001.
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Video")]
-    fps: Option<FrameRate>,
-    /// Denoising steps, from 1 on; more take longer.
-    #[arg(long, value_name = "N", help_heading = "Sampling")]
-    steps: Option<usize>,
-    /// Guidance: how strongly the prompt is followed, usually 1 to 8; 1 takes half the time and
-    /// ignores the negative prompt.
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
-    cfg: Option<f64>,
-    /// Shift of the noise schedule, above 0; more spends more steps on the coarse motion.
-    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
-    shift: Option<f64>,
-    /// Solver.
-    #[arg(long, value_name = "S", value_parser = samplers(), help_heading = "Sampling")]
-    sampler: Option<String>,
-    /// Schedule of noise levels.
-    #[arg(long, value_name = "S", value_parser = schedulers(), help_heading = "Sampling")]
-    scheduler: Option<String>,
-    /// Which noise to start from, 0 to 18446744073709551615, of which the low 32 bits count; equal
-    /// seeds and settings give equal videos. Random if not given.
-    #[arg(long, value_name = "N", help_heading = "Sampling")]
-    seed: Option<u64>,
-    #[command(flatten)]
-    files: system::Arguments,
-    /// Decode in squares of this many pixels: takes less memory, shows faint seams.
-    #[arg(long, value_name = "PIXELS", help_heading = "Video")]
-    tile: Option<usize>,
-    /// Most memory to take, such as 8GiB or 500MB; what is free if not given.
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<Bytes>,
-    /// Where to: a name that ends in .mp4, .webp (animated) or .png (numbered files), or a folder
-    /// for PNG files. A file of that name is replaced. If not given: an .mp4 in the current folder,
-    /// named after prompt and seed, which never replaces anything.
+    /// Where to: .mp4, .webp (animated), .png (numbered files) or a folder for PNG files [default:
+    /// an .mp4 named after prompt and seed].
+    ///
+    /// A file of that name is replaced. The default is in the current folder and replaces nothing.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Most memory to take, such as 8GiB or 500MB [default: what is free].
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Bytes>,
     /// Print one JSON object instead of the last line.
     #[arg(long)]
     json: bool,
+    /// Width and height in pixels, each a multiple of 16 [default: the model's].
+    #[arg(long, value_name = "WxH", help_heading = "Video")]
+    size: Option<Size>,
+    /// Number of frames, 4 n + 1: 1, 5, 9, ... 81 [default: the model's].
+    #[arg(long, value_name = "N", help_heading = "Video")]
+    frames: Option<usize>,
+    /// Frames per second, 0.001 to 1000: 16, 23.976, 30000/1001 [default: the model's].
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Video")]
+    fps: Option<FrameRate>,
+    /// Decode in squares of this many pixels: takes less memory, shows faint seams [default: whole
+    /// pictures].
+    #[arg(long, value_name = "PIXELS", help_heading = "Video")]
+    tile: Option<usize>,
+    /// Which noise to start from, 0 to 18446744073709551615 [default: random].
+    ///
+    /// The low 32 bits count, as in PyTorch. Equal seeds and settings give equal videos.
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    seed: Option<u64>,
+    /// Denoising steps, 1 to 10000 [default: the model's].
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    steps: Option<usize>,
+    /// Guidance, usually 1 to 8: how strongly the prompt is followed [default: the model's].
+    ///
+    /// At 1 the negative prompt is not run, which takes half the time.
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
+    cfg: Option<f64>,
+    /// Shift of the noise schedule, above 0, usually 3 to 12 [default: the model's].
+    ///
+    /// More spends more of the steps on coarse motion, fewer on detail.
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
+    shift: Option<f64>,
+    /// Solver [default: the model's].
+    #[arg(long, value_name = "S", value_parser = samplers(), help_heading = "Sampling")]
+    sampler: Option<String>,
+    /// Schedule of noise levels [default: the model's].
+    #[arg(long, value_name = "S", value_parser = schedulers(), help_heading = "Sampling")]
+    scheduler: Option<String>,
+    #[command(flatten)]
+    files: system::Arguments,
 }
 
 /// Makes the video.

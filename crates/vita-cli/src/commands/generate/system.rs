@@ -15,8 +15,10 @@ use crate::nano;
 #[command(next_help_heading = "Model")]
 #[group(skip)]
 pub struct Arguments {
-    /// The model's name. If not given: the first in the models folder, or the small one that is
-    /// part of the program.
+    /// The model's name [default: one that is in the models folder, else nano-t2v].
+    ///
+    /// nano-t2v is part of the program. The others are looked for under the names that their files
+    /// are published with.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(PRESETS.iter().map(|p| p.name)))]
     model: Option<String>,
     /// The diffusion model's file, instead of a name.
@@ -28,8 +30,7 @@ pub struct Arguments {
     /// The VAE's file.
     #[arg(long, value_name = "FILE", requires = "dit")]
     vae: Option<PathBuf>,
-    /// Where models are: a folder with `diffusion_models`, `text_encoders` and `vae` in it, as
-    /// ComfyUI has it.
+    /// Where models are: a folder with diffusion_models, text_encoders and vae in it, as in ComfyUI.
     #[arg(long, value_name = "DIR", env = "VITASCOPE_MODELS_DIR", default_value = "models")]
     models_dir: PathBuf,
 }
