@@ -10,15 +10,23 @@ pub struct Size {
     pub height: usize,
 }
 
+/// Above what any format of videos holds, and far below where numbers of bytes overflow.
+const SIDE_MAX: usize = 1 << 14;
+
 impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split_once(['x', 'X', '*', '×']);
         let number = |part: &str| part.trim().parse::<usize>().ok();
-        parts
-            .and_then(|(width, height)| Some(Self { width: number(width)?, height: number(height)? }))
-            .ok_or_else(|| "expected WIDTHxHEIGHT in pixels, such as 832x480".to_owned())
+        let size = parts.and_then(|(width, height)| Some(Self { width: number(width)?, height: number(height)? }));
+        match size {
+            None => Err("expected WIDTHxHEIGHT in pixels, such as 832x480".to_owned()),
+            Some(size) if size.width.max(size.height) > SIDE_MAX => {
+                Err(format!("a side has at most {SIDE_MAX} pixels"))
+            }
+            Some(size) => Ok(size),
+        }
     }
 }
 
@@ -96,6 +104,12 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_size_beyond_any_format_is_a_slip() {
+        assert_eq!("16384x16".parse(), Ok(Size { width: 16384, height: 16 }));
+        assert_eq!("16x16400".parse::<Size>(), Err("a side has at most 16384 pixels".to_owned()));
     }
 
     #[test]

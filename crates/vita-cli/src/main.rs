@@ -9,18 +9,20 @@ mod arguments;
 mod cli;
 mod commands;
 mod logs;
+mod machine;
 mod nano;
 mod progress;
-mod system;
 mod terminal;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use vita_ops::simd::Isa;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     logs::start(cli.verbose);
+    tracing::debug!("instruction set: {}", Isa::best());
     match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(report) => {

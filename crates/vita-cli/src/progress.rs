@@ -37,7 +37,6 @@ impl Progress {
         }
         let bar = ProgressBar::new(0);
         bar.set_style(style());
-        bar.enable_steady_tick(TICK);
         Self::Bar(bar)
     }
 
@@ -58,6 +57,7 @@ impl Observer for Progress {
                 if step == 0 {
                     bar.reset_elapsed();
                     bar.set_prefix(stage.word());
+                    bar.enable_steady_tick(TICK);
                 }
                 bar.set_length(total as u64);
                 bar.set_position(step as u64);

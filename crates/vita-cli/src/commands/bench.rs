@@ -14,7 +14,7 @@ use vita_tensor::Tensor;
 use vita_weights::{Checkpoint, Role, Weights};
 
 use crate::arguments::Shape;
-use crate::{system, terminal};
+use crate::{machine, terminal};
 
 /// The networks that can be timed.
 #[derive(Debug, Subcommand)]
@@ -143,7 +143,7 @@ impl Measured {
         let mut sorted = seconds.clone();
         sorted.sort_by(f64::total_cmp);
         let (seconds_min, seconds_median) = (sorted[0], sorted[sorted.len() / 2]);
-        let peak_rss_bytes = system::peak_rss_bytes();
+        let peak_rss_bytes = machine::peak_rss_bytes();
         let gflops = flops / seconds_min / 1e9;
         Self { seconds_min, seconds_median, gflops, peak_rss_bytes, flops, load_seconds, weight_bytes, seconds }
     }

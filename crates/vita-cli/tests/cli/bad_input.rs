@@ -150,6 +150,7 @@ fn numbers_and_names_that_cannot_be() {
         (&["--frames", "0"], "error: 0 frames are not 4 n + 1; the nearest is 1"),
         (&["--size", "500x64"], "error: width 500 is not a multiple of 16; the nearest are 496 and 512"),
         (&["--size", "64x7"], "error: height 7 is not a multiple of 16; the nearest is 16"),
+        (&["--steps", "10001", "--size", "16x16"], "error: steps is 10001; it must be 1 to 10000"),
         (&["--steps", "0"], "error: steps is 0; it must be at least 1"),
         (&["--shift", "-1"], "error: shift is -1; it must be a number above 0"),
         (&["--cfg", "nan"], "error: cfg is NaN; it must be a number"),

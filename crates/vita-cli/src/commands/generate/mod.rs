@@ -1,24 +1,25 @@
 //! `generate PROMPT`: a video from text, in one command.
 
 mod output;
+mod record;
 mod system;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use clap::Args;
 use clap::builder::PossibleValuesParser;
-use serde::Serialize;
-use serde_json::json;
-use vita_base::{Report, bytes_text, seconds_text};
-use vita_media::{Frame, FrameRate, Metadata, SinkOptions, WebpQuality, Written};
-use vita_pipeline::{Cancel, Environment, PRESETS, Sampling, Stage, Summary, TextToVideo, estimate, text_to_video};
+use clap::{Args, value_parser};
+use vita_base::{Report, bytes_text};
+use vita_media::{Frame, FrameRate, SinkOptions, WebpQuality};
+use vita_pipeline::{Cancel, Defaults, Environment, PRESETS, Sampling, Summary, TextToVideo, estimate, text_to_video};
 use vita_sampling::{SCHEDULERS, SOLVERS};
 
 use crate::arguments::{Bytes, Size};
 use crate::progress::Progress;
-use crate::{logs, system as machine, terminal};
+use crate::{logs, machine, terminal};
 use output::{Output, default_name};
+pub use record::METADATA_KEY;
+use record::{Done, Settings, metadata};
 use system::System;
 
 /// Make a video from text.
@@ -45,19 +46,19 @@ pub struct Arguments {
     /// Print one JSON object instead of the last line.
     #[arg(long)]
     json: bool,
-    /// Width and height in pixels, each a multiple of 16 [default: the model's].
+    /// Width and height in pixels, each a multiple of 16, at most 16384 [default: the model's].
     #[arg(long, value_name = "WxH", help_heading = "Video")]
     size: Option<Size>,
-    /// Number of frames, 4 n + 1: 1, 5, 9, ... 81 [default: the model's].
-    #[arg(long, value_name = "N", help_heading = "Video")]
-    frames: Option<usize>,
+    /// Number of frames, 4 n + 1: 1, 5, 9, ... 81, at most 100000 [default: the model's].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(..=100_000), help_heading = "Video")]
+    frames: Option<u32>,
     /// Frames per second, 0.001 to 1000: 16, 23.976, 30000/1001 [default: the model's].
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Video")]
     fps: Option<FrameRate>,
-    /// Decode in squares of this many pixels: takes less memory, shows faint seams [default: whole
-    /// pictures].
-    #[arg(long, value_name = "PIXELS", help_heading = "Video")]
-    tile: Option<usize>,
+    /// Decode in squares of this many pixels, 16 to 16384: takes less memory, shows faint seams
+    /// [default: whole pictures].
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(16..=16384), help_heading = "Video")]
+    tile: Option<u32>,
     /// Which noise to start from, 0 to 18446744073709551615 [default: random].
     ///
     /// The low 32 bits count, as in PyTorch. Equal seeds and settings give equal videos.
@@ -99,54 +100,52 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     request.check()?;
     let frame_rate = arguments.fps.map_or_else(|| FrameRate::from_f64(choice.defaults.fps), Ok)?;
     let system = choice.open()?;
-
     let free_bytes = arguments.memory.map(|Bytes(bytes)| bytes).or_else(machine::memory_free_bytes);
     announce(&system, &request, frame_rate, free_bytes)?;
+
     let path = arguments.output.clone().unwrap_or_else(|| default_name(&request.prompt, seed));
+    let settings = Settings::new(&request, frame_rate);
     let options = SinkOptions {
         width: request.width as u32,
         height: request.height as u32,
         frame_rate,
         mp4_quantizer: MP4_QUANTIZER,
         webp_quality: WEBP_QUALITY,
-        metadata: metadata(&system, &request, frame_rate),
+        metadata: metadata(&system, &settings),
     };
     let mut progress = Progress::new(terminal::stderr_is_terminal() && !logs::are_on());
     let output = Output::open(&path, options, progress.eraser())?;
-    let mut environment = Environment {
+    let environment = Environment {
         cancel: &Cancel::default(),
         observer: &mut progress,
         clock: &|| start.elapsed(),
         memory_free_bytes: free_bytes,
     };
-    let mut refused = None;
-    let made = text_to_video(&system.models, &request, &mut environment, &mut |frame| {
-        let picture = Frame::new(frame.width as u32, frame.height as u32, frame.rgb);
-        picture.and_then(|picture| output.push(picture)).map_err(|error| {
-            // Kept, since its hint would be lost on the way through the pipeline.
-            refused = Some(Report::from(error));
-            "refused".into()
-        })
-    });
-    let summary = match (refused, made) {
-        (Some(report), Err(_)) => return Err(report),
-        (_, made) => made?,
-    };
+    let summary = make(&system, &request, environment, &output)?;
     let written = output.finish()?;
     drop(progress);
-    let done = Done::new(&path, &written, &system, request, frame_rate, &summary, start.elapsed());
+
+    let done = Done {
+        file: path,
+        seed,
+        seconds: start.elapsed().as_secs_f64(),
+        model: system.name,
+        settings,
+        frame_count: written.frame_count,
+        file_bytes: written.bytes,
+        stage_seconds: summary.stages.iter().map(|(stage, time)| (stage.word(), time.as_secs_f64())).collect(),
+        memory_estimate_bytes: summary.estimate.peak_bytes(),
+        peak_rss_bytes: machine::peak_rss_bytes(),
+    };
     if arguments.json { terminal::print_json(&done) } else { terminal::print(&done.line()) }
 }
-
-/// Name of the text in a video that says what made it.
-pub const METADATA_KEY: &str = "vitascope";
 
 /// Hard to tell from the decoder's frames.
 const MP4_QUANTIZER: u8 = 18;
 /// Close to the frames; half the size of 95.
 const WEBP_QUALITY: WebpQuality = WebpQuality::Lossy(90.0);
 
-fn request(arguments: &Arguments, defaults: &vita_pipeline::Defaults, seed: u64) -> TextToVideo {
+fn request(arguments: &Arguments, defaults: &Defaults, seed: u64) -> TextToVideo {
     let size = arguments.size.unwrap_or(Size { width: defaults.width, height: defaults.height });
     let name = |given: &Option<String>, default: &str| given.clone().unwrap_or_else(|| default.to_owned());
     TextToVideo {
@@ -154,7 +153,7 @@ fn request(arguments: &Arguments, defaults: &vita_pipeline::Defaults, seed: u64)
         negative_prompt: arguments.negative.clone(),
         width: size.width,
         height: size.height,
-        frames: arguments.frames.unwrap_or(defaults.frames),
+        frames: arguments.frames.map_or(defaults.frames, |frames| frames as usize),
         sampling: Sampling {
             seed,
             steps: arguments.steps.unwrap_or(defaults.steps),
@@ -163,7 +162,29 @@ fn request(arguments: &Arguments, defaults: &vita_pipeline::Defaults, seed: u64)
             sampler: name(&arguments.sampler, defaults.sampler),
             scheduler: name(&arguments.scheduler, defaults.scheduler),
         },
-        tile: arguments.tile,
+        tile: arguments.tile.map(|side| side as usize),
+    }
+}
+
+/// Runs the pipeline, frame by frame into the output.
+fn make(
+    system: &System,
+    request: &TextToVideo,
+    mut environment: Environment<'_>,
+    output: &Output,
+) -> Result<Summary, Report> {
+    let mut refused = None;
+    let made = text_to_video(&system.models, request, &mut environment, &mut |frame| {
+        let picture = Frame::new(frame.width as u32, frame.height as u32, frame.rgb);
+        picture.and_then(|picture| output.push(picture)).map_err(|error| {
+            // Kept, since its hint would be lost on the way through the pipeline.
+            refused = Some(Report::from(error));
+            "refused".into()
+        })
+    });
+    match (refused, made) {
+        (Some(report), Err(_)) => Err(report),
+        (_, made) => Ok(made?),
     }
 }
 
@@ -176,100 +197,17 @@ fn announce(
 ) -> Result<(), Report> {
     let TextToVideo { width, height, frames, sampling, .. } = request;
     let seconds = frame_rate.seconds(*frames as u64);
+    let plural = if *frames == 1 { "" } else { "s" };
     terminal::note(&format!(
-        "{}: {width}x{height}, {frames} frames at {frame_rate} a second ({seconds:.1} s), {} steps of {}, seed {}",
+        "{}: {width}x{height}, {frames} frame{plural} at {frame_rate} a second ({seconds:.1} s), {} steps of {}, seed {}",
         system.name, sampling.steps, sampling.sampler, sampling.seed
     ));
     let needed = bytes_text(estimate(&system.models, request, free_bytes)?.peak_bytes());
     terminal::note(&match free_bytes {
-        Some(free) => format!("takes about {needed} of memory, of {}", bytes_text(free)),
-        None => format!("takes about {needed} of memory"),
+        Some(free) => format!("memory: about {needed} needed, {} free", bytes_text(free)),
+        None => format!("memory: about {needed} needed"),
     });
     Ok(())
-}
-
-/// What made the video, kept in its file.
-fn metadata(system: &System, request: &TextToVideo, frame_rate: FrameRate) -> Metadata {
-    let parameters = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "model": system.name,
-        "files": system.files,
-        "settings": Settings::new(request, frame_rate),
-    });
-    Metadata::from([(METADATA_KEY.to_owned(), parameters.to_string())])
-}
-
-/// Everything that has a say in what the video looks like, but for the weights.
-#[derive(Serialize)]
-struct Settings {
-    prompt: String,
-    negative_prompt: String,
-    width: usize,
-    height: usize,
-    frames: usize,
-    fps: f64,
-    steps: usize,
-    cfg: f64,
-    shift: f64,
-    sampler: String,
-    scheduler: String,
-    seed: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tile: Option<usize>,
-}
-
-impl Settings {
-    fn new(request: &TextToVideo, frame_rate: FrameRate) -> Self {
-        let TextToVideo { prompt, negative_prompt, width, height, frames, sampling, tile } = request.clone();
-        let Sampling { seed, steps, cfg, shift, sampler, scheduler } = sampling;
-        let fps = frame_rate.as_f64();
-        Self { prompt, negative_prompt, width, height, frames, fps, steps, cfg, shift, sampler, scheduler, seed, tile }
-    }
-}
-
-/// The result, as `--json` prints it.
-#[derive(Serialize)]
-struct Done {
-    file: PathBuf,
-    seed: u64,
-    seconds: f64,
-    model: String,
-    settings: Settings,
-    frame_count: u64,
-    file_bytes: u64,
-    stage_seconds: Vec<(String, f64)>,
-    memory_estimate_bytes: u64,
-    peak_rss_bytes: Option<u64>,
-}
-
-impl Done {
-    fn new(
-        path: &std::path::Path,
-        written: &Written,
-        system: &System,
-        request: TextToVideo,
-        frame_rate: FrameRate,
-        summary: &Summary,
-        elapsed: Duration,
-    ) -> Self {
-        let stage = |(stage, time): &(Stage, Duration)| (stage.word().to_owned(), time.as_secs_f64());
-        Self {
-            file: path.to_owned(),
-            seed: request.sampling.seed,
-            seconds: elapsed.as_secs_f64(),
-            model: system.name.clone(),
-            settings: Settings::new(&request, frame_rate),
-            frame_count: written.frame_count,
-            file_bytes: written.bytes,
-            stage_seconds: summary.stages.iter().map(stage).collect(),
-            memory_estimate_bytes: summary.estimate.peak_bytes(),
-            peak_rss_bytes: machine::peak_rss_bytes(),
-        }
-    }
-
-    fn line(&self) -> String {
-        format!("{}: seed {}, {}", self.file.display(), self.seed, seconds_text(self.seconds))
-    }
 }
 
 fn samplers() -> PossibleValuesParser {

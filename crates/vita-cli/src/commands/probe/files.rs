@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use vita_base::Report;
-use vita_tensor::{DType, Tensor};
+use vita_tensor::Tensor;
 use vita_weights::{Checkpoint, Role, Weights, write_safetensors};
 
 use crate::terminal;
@@ -131,9 +131,4 @@ pub fn stack(parts: &[Tensor]) -> Tensor {
         part.to_vec()
     });
     Tensor::from_vec(values.collect(), &dims[..])
-}
-
-/// Whether a mask's numbers are all 0 or 1; masks of floats are not masks of tokens.
-pub fn is_mask(values: &[u32], dtype: DType) -> bool {
-    !dtype.is_float() && values.iter().all(|&value| value <= 1)
 }

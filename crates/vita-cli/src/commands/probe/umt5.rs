@@ -3,9 +3,12 @@
 use clap::Args;
 use vita_base::Report;
 use vita_models::umt5::Umt5;
+use vita_tensor::Dims;
 use vita_weights::Role;
 
-use super::files::{Files, is_mask, stack};
+use super::files::{Files, Inputs, stack};
+
+const AXES: &[&str] = &["B", "L"];
 
 /// The text encoder.
 ///
@@ -22,25 +25,26 @@ pub struct Arguments {
 /// # Errors
 /// If the checkpoint is no text encoder, or an input does not fit it.
 pub fn run(Arguments { files }: &Arguments) -> Result<(), Report> {
-    const AXES: &[&str] = &["B", "L"];
     let inputs = files.inputs()?;
     let (batch, ids) = inputs.integers("input_ids", AXES)?;
     let [_, length] = batch.sizes();
     let mask = match inputs.optional("attention_mask", AXES)? {
-        None => vec![1; ids.len()],
-        Some(found) => {
-            let (tensor, mask) = inputs.integers("attention_mask", AXES)?;
-            if found.dims() != batch.dims() || !is_mask(&mask, tensor.dtype()) {
-                let expected = format!("{} of 0 and 1", batch.dims());
-                return Err(inputs.error(format!("`attention_mask` is {}, expected {expected}", found.dims())));
-            }
-            mask
-        }
+        None => vec![true; ids.len()],
+        Some(_) => mask(&inputs, batch.dims())?,
     };
-    let mask: Vec<bool> = mask.iter().map(|&shown| shown == 1).collect();
 
     let encoder = Umt5::load(&files.weights(Role::TextEncoder)?)?;
     let rows = ids.chunks_exact(length).zip(mask.chunks_exact(length));
     let out: Vec<_> = rows.map(|(ids, mask)| encoder.encode_padded(ids, mask)).collect::<Result<_, _>>()?;
     files.outputs.write(&stack(&out))
+}
+
+/// `attention_mask`, of the shape of the ids.
+fn mask(inputs: &Inputs, dims: Dims) -> Result<Vec<bool>, Report> {
+    let (tensor, values) = inputs.integers("attention_mask", AXES)?;
+    if tensor.dims() != dims || values.iter().any(|&value| value > 1) {
+        let found = tensor.dims();
+        return Err(inputs.error(format!("`attention_mask` is {found}, expected {dims} of 0 and 1")));
+    }
+    Ok(values.into_iter().map(|value| value == 1).collect())
 }
