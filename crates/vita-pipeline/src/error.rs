@@ -57,7 +57,9 @@ pub enum Error {
         names: Vec<&'static str>,
     },
     /// A text encoder without a vocabulary.
-    #[error("the text encoder `{file}` has no vocabulary inside, and no `spiece.model` or `tokenizer.json` is beside it")]
+    #[error(
+        "the text encoder `{file}` has no vocabulary inside, and no `spiece.model` or `tokenizer.json` is beside it"
+    )]
     NoTokenizer {
         /// The text encoder's file.
         file: String,
@@ -185,7 +187,9 @@ impl Hint for Error {
             Self::Mismatch { .. } => Some("take both files from the same system".into()),
             Self::NeedsImage { .. } => Some("take a text-to-video file".into()),
             Self::Memory { stage, fits, .. } => Some(match (fits.frames, fits.size) {
-                (None, None) => format!("the {stage} stage alone takes more at the smallest size; take a smaller model"),
+                (None, None) => {
+                    format!("the {stage} stage alone takes more at the smallest size; take a smaller model")
+                }
                 (frames, size) => {
                     let frames = frames.map(|frames| format!("{frames} frames at this size"));
                     let size = size.map(|(width, height)| format!("{width}x{height} with these frames"));
@@ -196,9 +200,9 @@ impl Hint for Error {
             Self::NotFinite { culprit: Some(tensor), .. } => {
                 Some(format!("`{tensor}` holds values that are not numbers: the file is damaged, load it anew"))
             }
-            Self::NotFinite { .. } | Self::TextNotFinite { .. } => {
-                Some("the weights may be damaged, or of a type whose range they exceed; `vitascope inspect` shows it".into())
-            }
+            Self::NotFinite { .. } | Self::TextNotFinite { .. } => Some(
+                "the weights may be damaged, or of a type whose range they exceed; `vitascope inspect` shows it".into(),
+            ),
             Self::Weights(error) => error.hint(),
             Self::Wan(error) => error.hint(),
             Self::Text(error) => error.hint(),

@@ -5,13 +5,13 @@
 
 use vita_models::{umt5, vae21, wan};
 
+use crate::Error;
 use crate::conditioning::token_count;
 use crate::error::Fits;
 use crate::guidance::needs_negative;
 use crate::models::Models;
 use crate::progress::Stage;
 use crate::request::{FRAME_STEP, SIZE_STEP, TextToVideo};
-use crate::Error;
 
 /// Bytes that each stage takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,8 @@ pub(crate) fn check(models: &Models, request: &TextToVideo, free_bytes: Option<u
     if made.peak_bytes() <= free {
         return Ok(made);
     }
-    let fits = |changed: TextToVideo| estimate(models, &changed, free_bytes).is_ok_and(|other| other.peak_bytes() <= free);
+    let fits =
+        |changed: TextToVideo| estimate(models, &changed, free_bytes).is_ok_and(|other| other.peak_bytes() <= free);
     Err(Error::Memory {
         needed_bytes: made.peak_bytes(),
         free_bytes: free,
@@ -88,9 +89,11 @@ pub(crate) fn check(models: &Models, request: &TextToVideo, free_bytes: Option<u
 /// How the autoencoder is to run in the memory that is there beside its weights.
 pub(crate) fn decode_options(models: &Models, request: &TextToVideo, free_bytes: Option<u64>) -> vae21::Options {
     let tile = request.tile.map(|side| vae21::Tile { size: side, overlap: side / 4 });
-    let bound = free_bytes.map_or(DECODE_BYTES, |free| free.saturating_sub(BASE_BYTES + decoder_bytes(models)).min(DECODE_BYTES));
+    let bound = free_bytes
+        .map_or(DECODE_BYTES, |free| free.saturating_sub(BASE_BYTES + decoder_bytes(models)).min(DECODE_BYTES));
     let [_, frames, height, width] = request.latent_dims(models.vae.config.latent_channels);
-    let cost = |options| vae21::decode_cost(&models.vae.config, [frames, height, width], vae21::Options { tile, ..options });
+    let cost =
+        |options| vae21::decode_cost(&models.vae.config, [frames, height, width], vae21::Options { tile, ..options });
     // Where even single frames are too many, the check before the run says so.
     let least = vae21::Options { piece_bytes: 0, tile };
     vae21::Options { tile, ..vae21::Options::within(bound as usize, cost).unwrap_or(least) }
@@ -115,7 +118,11 @@ fn estimate_with(models: &Models, request: &TextToVideo, tokens: &[usize], free_
     };
     let text = &models.text_encoder;
     // The table of embeddings stays in its file.
-    let table = text.weights.all().find(|(name, _)| *name == "shared.weight").map_or(0, |(_, stored)| stored.bytes.len() as u64);
+    let table = text
+        .weights
+        .all()
+        .find(|(name, _)| *name == "shared.weight")
+        .map_or(0, |(_, stored)| stored.bytes.len() as u64);
     Estimate {
         stages: vec![
             stage(Stage::Text, text.bytes.saturating_sub(table), umt5::peak_bytes(&text.config, longest)),

@@ -119,4 +119,3 @@ fn read_tokenizer(path: PathBuf) -> Result<Tokenizer, Error> {
         Err(source) => Err(Error::Read { path, source }),
     }
 }
-

@@ -64,12 +64,7 @@ pub struct Paths {
 
 /// Every system, the small one first.
 pub const PRESETS: &[Preset] = &[
-    Preset {
-        name: "nano-t2v",
-        title: "the small model inside the program",
-        files: None,
-        defaults: NANO,
-    },
+    Preset { name: "nano-t2v", title: "the small model inside the program", files: None, defaults: NANO },
     Preset {
         name: "wan2.1-t2v-1.3b",
         title: "Wan2.1 T2V 1.3B",
@@ -114,11 +109,8 @@ const UMT5_FILES: &[&str] = &[
     "umt5-xxl-enc-bf16.safetensors",
 ];
 
-const VAE_21_FILES: &[&str] = &[
-    "wan_2.1_vae.safetensors",
-    "Wan2_1_VAE_fp32.safetensors",
-    "Wan2_1_VAE_bf16.safetensors",
-];
+const VAE_21_FILES: &[&str] =
+    &["wan_2.1_vae.safetensors", "Wan2_1_VAE_fp32.safetensors", "Wan2_1_VAE_bf16.safetensors"];
 
 const NANO: Defaults = Defaults {
     width: 64,

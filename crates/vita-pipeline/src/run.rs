@@ -8,6 +8,7 @@ use vita_models::vae21::{self, WAN21};
 use vita_models::wan::{HIDDEN_BYTES_MAX, LayoutOptions, Wan};
 use vita_tensor::{Tensor, memory as pool};
 
+use crate::Error;
 use crate::conditioning::{Encoded, encode};
 use crate::denoise::Denoise;
 use crate::guidance::needs_negative;
@@ -15,7 +16,6 @@ use crate::memory::{self, Estimate};
 use crate::models::Models;
 use crate::progress::{Cancel, Event, Observer, Stage};
 use crate::request::TextToVideo;
-use crate::Error;
 
 /// What a run has around it.
 pub struct Environment<'a> {
@@ -103,7 +103,10 @@ impl Run<'_, '_> {
             if !is_finite(&encoded.rows) {
                 return Err(Error::TextNotFinite { file: part.file() });
             }
-            encoded.warnings.iter().for_each(|warning| self.environment.observer.observe(Event::Warning(warning.clone())));
+            encoded
+                .warnings
+                .iter()
+                .for_each(|warning| self.environment.observer.observe(Event::Warning(warning.clone())));
             prompts.push(encoded);
             self.step(&mut stage);
         }
