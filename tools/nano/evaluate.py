@@ -2,6 +2,7 @@
 
     python evaluate.py list  ../../assets/nano/eval.json
     python evaluate.py run   ../../assets/nano [--steps 20 --shift 3 --cfg 4 --sheet sheet.png]
+    python evaluate.py sweep ../../assets/nano --count 20    sampling settings, on development prompts
     python evaluate.py judge                       the judge itself: drawn clips, and clips through the autoencoder
 """
 
@@ -24,12 +25,13 @@ from sample import contact_sheet, decode, sample
 
 PAIRS = 64
 FIRST_SEED = 900_000
-SAMPLING = {"sampler": "euler", "scheduler": "simple", "steps": 20, "shift": 3.0, "cfg": 4.0}
+CIRCLE_CORNERS = 0.20  # the judge's corner fill of a drawn circle, mean over clips
+SAMPLING = {"sampler": "euler", "scheduler": "simple", "steps": 20, "shift": 3.0, "cfg": 2.5}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("list", "run", "judge"))
+    parser.add_argument("action", choices=("list", "run", "sweep", "judge"))
     parser.add_argument("path", nargs="?", default="../../assets/nano")
     parser.add_argument("--steps", type=int, default=SAMPLING["steps"])
     parser.add_argument("--shift", type=float, default=SAMPLING["shift"])
@@ -42,6 +44,8 @@ def main():
         write_list(args.path)
     elif args.action == "run":
         run(args)
+    elif args.action == "sweep":
+        sweep(args.path, args.count)
     else:
         test_judge(args.path)
 
@@ -55,7 +59,7 @@ def pairs():
         language = ("en", "zh")[index // 2 % 2]
         prompt = world.draw_caption(rng, scene, language, held_out=True)
         actor = scene.actors[0]
-        named = any(word in prompt.lower() for word in {"white": ("white", "白"), "black": ("black", "黑")}[scene.background])
+        named = world.names_background(prompt, scene)
         yield {"prompt": prompt, "seed": FIRST_SEED + index, "language": language, "colour": actor.colour,
                "shape": actor.shape, "motion": actor.motion, "background": scene.background if named else None,
                "width": 64, "height": 64, "frames": 17}
@@ -98,6 +102,19 @@ def run(args):
     print(f"steps {args.steps} shift {args.shift} cfg {args.cfg}: {scores}")
     if args.sheet:
         contact_sheet(clips[:32], args.sheet)
+
+
+def sweep(folder, count):
+    """Scores by guidance, shift and steps, with how far corners are from those of drawn shapes (0.20 and 1)."""
+    tokenizer, encoder, dit, vae = load_models(folder)
+    prompts, seeds, expected = train_dit.development_prompts(count)
+    for steps, shift, cfg in ((20, 3, 4), (20, 3, 2.5), (20, 3, 1.5), (20, 5, 2.5), (20, 1.5, 2.5), (12, 3, 2.5)):
+        clips = decode(vae, sample(dit, encoder, tokenizer, prompts, seeds, steps, shift, cfg))
+        scores, results = judge.score(clips, expected)
+        ideal = {"circle": CIRCLE_CORNERS, "square": 1.0}
+        off = np.mean([1.0 if r["corners"] is None else abs(r["corners"] - ideal[e["shape"]])
+                       for r, e in zip(results, expected)])
+        print(f"steps {steps} shift {shift} cfg {cfg}: {scores} corners off by {off:.3f}", flush=True)
 
 
 @torch.no_grad()

@@ -30,7 +30,8 @@ def judge(clip):
     colours = counts[: len(world.COLOURS)]
     winner = int(colours.argmax())
     background = names[len(world.COLOURS) + int(counts[len(world.COLOURS):].argmax())]
-    result = {"colour": None, "motion": None, "shape": None, "background": background, "displacement": None}
+    result = {"colour": None, "motion": None, "shape": None, "background": background, "displacement": None,
+              "corners": None}
     if colours[winner] == 0 or colours[winner] < SETTINGS["least_share"] * colours.sum():
         return result
     result["colour"] = names[winner]
@@ -47,6 +48,7 @@ def judge(clip):
     dx, dy = np.mean(centres[-ends:], axis=0) - np.mean(centres[:ends], axis=0)
     result["displacement"] = (round(float(dx), 4), round(float(dy), 4))
     result["motion"] = name_motion(dx, dy)
+    result["corners"] = round(float(np.mean(fills)), 3)
     result["shape"] = "square" if np.mean(fills) > SETTINGS["square_corners_above"] else "circle"
     return result
 

@@ -104,8 +104,7 @@ def train_text(encoder, tokenizer, args):
             scene = world.draw_scene(rng)
             actor = scene.actors[0]
             caption = world.draw_caption(rng, scene, ("en", "zh")[rng.integers(2)])
-            words = {"white": ("white", "白"), "black": ("black", "黑")}[scene.background]
-            named = any(word in caption.lower() for word in words)
+            named = world.names_background(caption, scene)
             captions.append(caption)
             targets.append((tuple(world.COLOURS).index(actor.colour), world.SHAPES.index(actor.shape),
                             world.MOTIONS.index(actor.motion), grounds.index(scene.background) if named else 2))
@@ -242,8 +241,8 @@ class Clips:
         return len(self.parts) >= MINIMUM_CHUNKS
 
 
-def check(encoder, dit, tokenizer, args, step, count=40):
-    """Judges `count` unseen prompts; other prompts and seeds than the final evaluation."""
+def development_prompts(count):
+    """Prompts, seeds and what they ask for; other ones than those of the final evaluation."""
     prompts, seeds, expected = [], [], []
     for index in range(count):
         rng = np.random.default_rng((7, index))
@@ -251,7 +250,14 @@ def check(encoder, dit, tokenizer, args, step, count=40):
         prompts.append(world.draw_caption(rng, scene, ("en", "zh")[index % 2], held_out=True))
         seeds.append(500_000 + index)
         actor = scene.actors[0]
-        expected.append(dict(colour=actor.colour, motion=actor.motion, shape=actor.shape, background=scene.background))
+        expected.append(dict(colour=actor.colour, motion=actor.motion, shape=actor.shape,
+                             background=scene.background if world.names_background(prompts[-1], scene) else None))
+    return prompts, seeds, expected
+
+
+def check(encoder, dit, tokenizer, args, step, count=40):
+    """Judges `count` development prompts."""
+    prompts, seeds, expected = development_prompts(count)
     vae = train_vae.load(args.decoder if args.decoder and os.path.exists(args.decoder) else args.vae)
     clips = decode(vae, sample(dit, encoder, tokenizer, prompts, seeds, steps=12))
     scores, _ = judge.score(clips, expected)

@@ -125,6 +125,10 @@ def is_held_out(caption):
     return zlib.crc32(("nano" + caption.lower().strip(" .。")).encode()) % HELD_OUT_ONE_IN == 0
 
 
+def names_background(caption, scene):
+    return any(word in caption.lower() for word in {"white": ("white", "白"), "black": ("black", "黑")}[scene.background])
+
+
 def _english(rng, scene):
     actor = scene.actors[0]
     pick = lambda words: words[rng.integers(len(words))]
