@@ -201,7 +201,7 @@ impl Hint for Error {
                 Some(format!("`{tensor}` holds values that are not numbers: the file is damaged, load it anew"))
             }
             Self::NotFinite { .. } | Self::TextNotFinite { .. } => Some(
-                "the weights may be damaged, or of a type whose range they exceed; `vitascope inspect` shows it".into(),
+                "the weights may be damaged, or of a type whose range they exceed; `vitascope inspect --values FILE` shows it".into(),
             ),
             Self::Weights(error) => error.hint(),
             Self::Wan(error) => error.hint(),

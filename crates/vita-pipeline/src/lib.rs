@@ -24,5 +24,5 @@ pub use memory::{Estimate, StageMemory, estimate};
 pub use models::Models;
 pub use presets::{Defaults, Files, PRESETS, Paths, Preset};
 pub use progress::{Cancel, Event, Observer, Stage};
-pub use request::{FRAME_STEP, SIZE_STEP, Sampling, TextToVideo};
+pub use request::{FRAME_STEP, FRAMES_MAX, SIDE_MAX, SIZE_STEP, Sampling, TextToVideo};
 pub use run::{Environment, Frame, Sink, Summary, text_to_video};

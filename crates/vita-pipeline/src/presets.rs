@@ -118,7 +118,7 @@ const NANO: Defaults = Defaults {
     frames: 17,
     fps: 16.0,
     steps: 20,
-    cfg: 4.0,
+    cfg: 2.5,
     shift: 3.0,
     sampler: "euler",
     scheduler: "simple",

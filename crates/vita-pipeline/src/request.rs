@@ -44,6 +44,12 @@ pub const SIZE_STEP: usize = 16;
 /// Frames beyond the first go in steps of this.
 pub const FRAME_STEP: usize = 4;
 
+/// Most pixels of a side: far beyond what any model was made for, and sums of bytes stay small numbers.
+pub const SIDE_MAX: usize = 16_384;
+
+/// Most frames, for the same reason.
+pub const FRAMES_MAX: usize = 100_001;
+
 impl TextToVideo {
     /// Checks sizes and numbers; names of solvers and schedules are checked by `vita-sampling`.
     ///
@@ -54,6 +60,18 @@ impl TextToVideo {
             if pixels == 0 || !pixels.is_multiple_of(SIZE_STEP) {
                 return Err(Error::Size { what, pixels, nearest: nearest(pixels, SIZE_STEP, 0) });
             }
+        }
+        for (what, value, most, range) in [
+            ("width", self.width, SIDE_MAX, "at most 16384"),
+            ("height", self.height, SIDE_MAX, "at most 16384"),
+            ("frames", self.frames, FRAMES_MAX, "at most 100001"),
+        ] {
+            if value > most {
+                return Err(Error::Number { what, value: value.to_string(), range });
+            }
+        }
+        if let Some(tile) = self.tile.filter(|tile| !(SIZE_STEP..=SIDE_MAX).contains(tile)) {
+            return Err(Error::Number { what: "tile", value: tile.to_string(), range: "16 to 16384" });
         }
         if self.frames % FRAME_STEP != 1 {
             return Err(Error::Frames { frames: self.frames, nearest: nearest(self.frames, FRAME_STEP, 1) });
@@ -117,6 +135,9 @@ mod tests {
             (|r| r.height = 0, "height 0 is not a multiple of 16; the nearest is 16"),
             (|r| r.frames = 16, "16 frames are not 4 n + 1; the nearest are 13 and 17"),
             (|r| r.frames = 0, "0 frames are not 4 n + 1; the nearest is 1"),
+            (|r| r.width = 160_000, "width is 160000; it must be at most 16384"),
+            (|r| r.frames = 4_000_000_001, "frames is 4000000001; it must be at most 100001"),
+            (|r| r.tile = Some(0), "tile is 0; it must be 16 to 16384"),
             (|r| r.sampling.steps = 0, "steps is 0; it must be at least 1"),
             (|r| r.sampling.shift = -1.0, "shift is -1; it must be a number above 0"),
             (|r| r.sampling.cfg = f64::NAN, "cfg is NaN; it must be a number"),

@@ -161,15 +161,17 @@ impl Run<'_, '_> {
         let mut next = 0;
         let mut failure = None;
         let flow = decoder.decode_with(&raw, options, &mut |progress| {
-            let Some(frames) = progress.frames else { return self.proceed() };
-            match push_frames(&frames, next, sink) {
-                Ok(count) => (0..count).for_each(|_| self.step(&mut stage)),
-                Err(error) => {
-                    failure = Some(Error::Sink(error));
-                    return ControlFlow::Break(());
+            if let Some(frames) = progress.frames {
+                match push_frames(&frames, next, sink) {
+                    Ok(count) => next += count,
+                    Err(error) => {
+                        failure = Some(Error::Sink(error));
+                        return ControlFlow::Break(());
+                    }
                 }
             }
-            next += frames.dims()[0];
+            // By the work done: all frames of a short clip come out together at the end.
+            self.advance(&mut stage, (progress.fraction * self.request.frames as f64) as usize);
             self.proceed()
         })?;
         match (failure, flow) {
@@ -212,6 +214,14 @@ impl Run<'_, '_> {
     fn step(&mut self, current: &mut Current) {
         current.done += 1;
         self.report(current);
+    }
+
+    /// Reports a number of steps done, if it is new.
+    fn advance(&mut self, current: &mut Current, done: usize) {
+        if done > current.done {
+            current.done = done;
+            self.report(current);
+        }
     }
 
     fn end(&mut self, mut current: Current) {
