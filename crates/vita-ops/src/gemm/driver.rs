@@ -10,11 +10,11 @@ use super::{BLOCK, Output, PANEL, Packed, PanelProduct};
 use crate::Activation;
 use crate::simd::{Isa, map_in_place, zip_in_place};
 
-/// Length of the sum done at once: a panel of it (32 KiB) stays in the first cache.
+/// Length of the sum done at once: a panel of it (24 KiB) stays in the first cache.
 const DEPTH_BLOCK: usize = 192;
 
-/// Most rows of a task: with [`DEPTH_BLOCK`] they take 240 KiB of the second cache.
-const ROWS_MAX: usize = 240;
+/// Most rows of a task: with [`DEPTH_BLOCK`] they take 360 KiB of the second cache.
+const ROWS_MAX: usize = 480;
 
 /// Rows of a register tile, for even blocks.
 const ROWS_STEP: usize = 12;
