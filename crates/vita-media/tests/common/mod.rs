@@ -1,5 +1,5 @@
 //! Clips, measures and optional tools that the tests share.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::path::Path;
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! Builds small checkpoints, byte by byte, without the code under test.
 
-#![allow(dead_code)] // Each test program uses a part of this.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::collections::BTreeMap;
 
