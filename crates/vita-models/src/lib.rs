@@ -4,6 +4,9 @@
 //! canonical names from `vita-weights`, never asks where they live, and knows no prompt and no sampler.
 #![forbid(unsafe_code)]
 
+pub mod clip_vision;
 pub mod umt5;
-pub mod vae21;
+pub mod vae;
 pub mod wan;
+
+pub use vae as vae21;

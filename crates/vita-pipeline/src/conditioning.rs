@@ -8,7 +8,7 @@ use vita_tensor::Tensor;
 use vita_tokenizer::{PromptOptions, Tokenizer};
 
 use crate::Error;
-use crate::progress::Cancel;
+use vita_base::Cancel;
 
 /// A prompt's embedding `[n, C]`, without the zeros that pad it, and what was left out of it.
 pub(crate) struct Encoded {

@@ -23,6 +23,7 @@ pub use error::{Error, Fits};
 pub use memory::{Estimate, StageMemory, estimate};
 pub use models::Models;
 pub use presets::{Defaults, Files, PRESETS, Paths, Preset};
-pub use progress::{Cancel, Event, Observer, Stage};
+pub use progress::{Event, Observer, Stage};
 pub use request::{FRAME_STEP, FRAMES_MAX, SIDE_MAX, SIZE_STEP, Sampling, TextToVideo};
 pub use run::{Environment, Frame, Sink, Summary, text_to_video};
+pub use vita_base::Cancel;

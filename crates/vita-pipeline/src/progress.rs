@@ -1,8 +1,6 @@
-//! What a run tells while it goes on, and how it is stopped.
+//! What a run tells while it goes on.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A part of a run.
@@ -79,26 +77,4 @@ pub trait Observer {
 /// Observes nothing.
 impl Observer for () {
     fn observe(&mut self, _: Event<'_>) {}
-}
-
-/// Asks a run to stop. Clones ask the same run; a run looks several times a step.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Asks.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether someone asked.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// # Errors
-    /// If someone asked.
-    pub fn check(&self) -> Result<(), crate::Error> {
-        if self.is_cancelled() { Err(crate::Error::Cancelled) } else { Ok(()) }
-    }
 }

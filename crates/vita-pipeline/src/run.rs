@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use vita_base::Cancel;
 use vita_models::umt5::Umt5;
 use vita_models::vae21::{self, WAN21};
 use vita_models::wan::{HIDDEN_BYTES_MAX, LayoutOptions, Wan};
@@ -14,7 +15,7 @@ use crate::denoise::Denoise;
 use crate::guidance::needs_negative;
 use crate::memory::{self, Estimate};
 use crate::models::Models;
-use crate::progress::{Cancel, Event, Observer, Stage};
+use crate::progress::{Event, Observer, Stage};
 use crate::request::TextToVideo;
 
 /// What a run has around it.
@@ -144,7 +145,7 @@ impl Run<'_, '_> {
                 }
                 self.step(&mut stage);
                 self.preview(step, denoised);
-                self.environment.cancel.check()
+                check(self.environment.cancel)
             },
         )?;
         self.end(stage);
@@ -253,6 +254,10 @@ struct Current {
     total: usize,
     done: usize,
     start: Duration,
+}
+
+fn check(cancel: &Cancel) -> Result<(), Error> {
+    if cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 fn flow(cancel: &Cancel) -> ControlFlow<()> {

@@ -1,12 +1,15 @@
-//! The Wan 2.1 video autoencoder: pixels to latents of 4 times fewer frames and 8 times fewer rows
-//! and columns, and back.
+//! The Wan video autoencoders: pixels to latents of 4 times fewer frames and 8 (Wan 2.1) or 16 (Wan 2.2)
+//! times fewer rows and columns, and back. [`Vae`] finds out which one a file holds.
 //!
-//! Follows `WanVAE_` of Wan2.1 (`wan/modules/vae.py`); blocks are named as in its checkpoints. Time is
+//! Follows `WanVAE_` of Wan2.1 (`wan/modules/vae.py`) and of Wan2.2 (`wan/modules/vae2_2.py`); blocks are
+//! named as in their checkpoints. Both are lists of the same blocks ([`Config`]); the later one folds
+//! 2 x 2 pixels into channels first and adds a parameter-free shortcut around each stage. Time is
 //! causal: each convolution sees two frames back and none ahead, so a clip goes through in pieces of
 //! any number of frames, and what a piece needs of its past is the last two input frames of each
 //! convolution ([`past`]). The result does not depend on the pieces.
 //!
-//! - Latents are raw, `[16, T, h, w]`; [`LatentFormat`] takes them to and from the sampler's scale.
+//! - Latents are raw, `[C, T, h, w]` with C 16 or 48; [`LatentFormat`] takes them to and from the
+//!   sampler's scale.
 //! - Videos are `[F, H, W, 3]` in -1..1, `F = 1 + 4 (T - 1)`. Inside, all is channels last.
 //! - Everything is `f32`, whatever the weights are stored as.
 //! - [`Decoder`] and [`Encoder`] are loaded apart: most jobs need one of them.
@@ -16,13 +19,16 @@ mod chain;
 mod config;
 mod decoder;
 mod encoder;
+mod fold;
 mod frames;
 mod input;
 mod latent;
 mod past;
 mod plan;
+mod shortcut;
 mod tile;
 mod trace;
+mod vae;
 
 use std::ops::ControlFlow;
 
@@ -32,9 +38,12 @@ pub use config::{BlockConfig, Config};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use input::InputError;
-pub use latent::{LatentFormat, WAN21};
+pub use latent::{LatentFormat, WAN21, WAN22};
 pub use plan::{Cost, decode_cost, encode_cost};
+pub use shortcut::ShortcutConfig;
 pub use tile::Tile;
+pub use vae::{Error, Vae};
+pub use vita_weights::VaeGeneration;
 
 /// How a clip is cut up on its way through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +78,7 @@ pub struct Progress {
     /// Share of the arithmetic that is done, 0..=1.
     pub fraction: f64,
     /// The next results, if there are new ones: frames `[F, H, W, 3]` in -1..1 of a decode, latent
-    /// frames `[T, h, w, 16]` of an encode. With tiles, all come at the end.
+    /// frames `[T, h, w, C]` of an encode. With tiles, all come at the end.
     pub frames: Option<Tensor>,
 }
 

@@ -1,0 +1,26 @@
+//! Workflows of nodes: parse, validate, order, cache, execute.
+//!
+//! A [`Registry`] of [`Node`]s is handed in: this crate knows no node, no model, no HTTP and no clock.
+//! [`validate`] turns a prompt in API format into a [`Plan`] or says what is wrong with it, in ComfyUI's
+//! terms; an [`Executor`] runs plans one after another on the caller's thread, keeps results between
+//! them, and tells an [`Observer`] what happens.
+#![forbid(unsafe_code)]
+
+mod context;
+mod event;
+mod inputs;
+mod node;
+mod rejection;
+mod spec;
+mod value;
+
+pub use context::{Context, Host};
+pub use event::{Event, Observer};
+pub use inputs::{InputError, Inputs};
+pub use node::{Node, NodeError, Outputs, Refusal, Registry};
+pub use rejection::{InputFault, NodeFaults, Rejection, RejectionKind};
+pub use spec::{
+    Field, Group, Hidden, Kind, Options, OutputSlot, Spec, Style, combo, field, files, float, int, link, seed, switch,
+    text,
+};
+pub use value::Value;
