@@ -1,0 +1,1 @@
+//! The JSON twins of our types, and the conversions.
