@@ -1,0 +1,6 @@
+//! ComfyUI's own nodes, one file each.
+
+use vita_graph::Node;
+
+/// Every node of this folder.
+pub const NODES: &[&'static dyn Node] = &[];

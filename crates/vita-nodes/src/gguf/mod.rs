@@ -1,0 +1,6 @@
+//! Nodes of the GGUF loaders, one file each.
+
+use vita_graph::Node;
+
+/// Every node of this folder.
+pub const NODES: &[&'static dyn Node] = &[];

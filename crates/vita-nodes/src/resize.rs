@@ -1,0 +1,1 @@
+//! Pictures to another size, as PyTorch's `interpolate` and Pillow's `resize` do it.

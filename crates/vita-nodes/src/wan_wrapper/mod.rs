@@ -1,0 +1,6 @@
+//! Nodes of Kijai's Wan wrapper, one file each.
+
+use vita_graph::Node;
+
+/// Every node of this folder.
+pub const NODES: &[&'static dyn Node] = &[];
