@@ -6,7 +6,7 @@ use serde::Serialize;
 use vita_tensor::Dims;
 
 use crate::networks::Layout;
-use crate::{Checkpoint, DitFacts, Role, Umt5Facts, VaeFacts, Weights, fp8};
+use crate::{Checkpoint, ClipVisionFacts, DitFacts, Role, Umt5Facts, VaeFacts, Weights, fp8};
 
 /// What a checkpoint is. Serialises for `inspect --json`.
 #[derive(Clone, Debug, Serialize)]
@@ -64,8 +64,8 @@ pub enum Kind {
     TextEncoder(Option<Umt5Facts>),
     /// A Wan autoencoder, likewise.
     Vae(Option<VaeFacts>),
-    /// A CLIP image encoder.
-    ClipVision,
+    /// A CLIP vision encoder, likewise.
+    ClipVision(Option<ClipVisionFacts>),
     /// Low-rank changes to another network.
     Lora,
 }
@@ -87,7 +87,8 @@ impl Part {
             Kind::DiffusionModel(_) => Some(Role::DiffusionModel),
             Kind::TextEncoder(_) => Some(Role::TextEncoder),
             Kind::Vae(_) => Some(Role::Vae),
-            Kind::ClipVision | Kind::Lora => None,
+            Kind::ClipVision(_) => Some(Role::ClipVision),
+            Kind::Lora => None,
         }
     }
 }
@@ -125,6 +126,10 @@ fn part(weights: &Weights) -> Part {
             (facts.system(), facts.layout(), Kind::TextEncoder(Some(facts)))
         }),
         Role::Vae => weights.vae_facts().map(|facts| (facts.system(), facts.layout(), Kind::Vae(Some(facts)))),
+        Role::ClipVision => weights.clip_vision_facts().map(|facts| {
+            problems.extend(facts.unsupported());
+            (facts.system(), facts.layout(), Kind::ClipVision(Some(facts)))
+        }),
     };
     let (system, layout, kind) = found.unwrap_or_else(|error| {
         problems.push(error.to_string());
@@ -132,6 +137,7 @@ fn part(weights: &Weights) -> Part {
             Role::DiffusionModel => Kind::DiffusionModel(None),
             Role::TextEncoder => Kind::TextEncoder(None),
             Role::Vae => Kind::Vae(None),
+            Role::ClipVision => Kind::ClipVision(None),
         };
         (format!("part of {}", weights.role().with_article()), Layout::new(), kind)
     });
@@ -242,24 +248,20 @@ fn storage(weights: &Weights, formats: &BTreeMap<String, String>) -> String {
 
 fn other_part(checkpoint: &Checkpoint) -> Option<Part> {
     let any = |test: fn(&str) -> bool| checkpoint.tensors().any(|(key, _)| test(key));
-    let (kind, system, naming) = if any(|key| {
+    let is_lora = any(|key| {
         [".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".hada_w1_a", ".lokr_w"]
             .iter()
             .any(|mark| key.contains(mark))
-    }) {
-        (Kind::Lora, "LoRA", "")
-    } else if any(|key| key.ends_with("visual.patch_embedding.weight")) {
-        (Kind::ClipVision, "CLIP vision encoder", "official")
-    } else if any(|key| key.ends_with("vision_model.embeddings.patch_embedding.weight")) {
-        (Kind::ClipVision, "CLIP vision encoder", "Hugging Face")
-    } else if any(|key| key.ends_with("visual.transformer.resblocks.0.attn.in_proj_weight")) {
-        (Kind::ClipVision, "CLIP vision encoder", "OpenCLIP")
-    } else {
-        return None;
-    };
-    let naming = if naming.is_empty() { String::new() } else { format!("{naming} names") };
+    });
     let storage = types(checkpoint).first().map_or_else(String::new, |first| first.dtype.clone());
-    Some(Part { kind, system: system.to_owned(), naming, storage, notes: Vec::new(), problems: Vec::new() })
+    is_lora.then(|| Part {
+        kind: Kind::Lora,
+        system: "LoRA".to_owned(),
+        naming: String::new(),
+        storage,
+        notes: Vec::new(),
+        problems: Vec::new(),
+    })
 }
 
 /// Models of other families that people have in the same folders, by the end or middle of a key.

@@ -31,6 +31,7 @@ pub use error::{Error, ErrorKind, HeaderProblem, Result};
 pub use identify::{Identity, Kind, Part, TypeCount, identify};
 pub use looks::Looks;
 pub use networks::Layout;
+pub use networks::clip_vision::ClipVisionFacts;
 pub use networks::dit::{DitFacts, DitVariant};
 pub use networks::umt5::Umt5Facts;
 pub use networks::vae::{VaeFacts, VaeGeneration};

@@ -12,11 +12,13 @@ pub enum Role {
     TextEncoder,
     /// The Wan autoencoder. Canonical names: the original ones (`decoder.middle.0.residual.0.gamma`).
     Vae,
+    /// CLIP ViT-H. Canonical names: Hugging Face's (`vision_model.encoder.layers.0.self_attn.q_proj.weight`).
+    ClipVision,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::DiffusionModel, Self::TextEncoder, Self::Vae];
+    pub const ALL: [Self; 4] = [Self::DiffusionModel, Self::TextEncoder, Self::Vae, Self::ClipVision];
 
     /// "diffusion model", to stand after "the".
     pub fn noun(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Role {
             Self::DiffusionModel => "diffusion model",
             Self::TextEncoder => "text encoder",
             Self::Vae => "VAE",
+            Self::ClipVision => "CLIP vision encoder",
         }
     }
 
@@ -33,6 +36,7 @@ impl Role {
             Self::DiffusionModel => "a Wan diffusion model",
             Self::TextEncoder => "a UMT5 text encoder",
             Self::Vae => "a Wan VAE",
+            Self::ClipVision => "a CLIP vision encoder",
         }
     }
 }

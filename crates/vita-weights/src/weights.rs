@@ -10,7 +10,7 @@ use vita_tensor::{DType, Dims, Tensor};
 use crate::checkpoint::{Checkpoint, Stored};
 use crate::error::{ErrorKind, Result};
 use crate::naming::{Names, split_leaf};
-use crate::{DitFacts, Role, Umt5Facts, VaeFacts, fp8, identify, networks};
+use crate::{ClipVisionFacts, DitFacts, Role, Umt5Facts, VaeFacts, fp8, identify, networks};
 
 /// The tensors of one network, or of a part of it. Cheap to clone.
 ///
@@ -174,6 +174,14 @@ impl Weights {
     /// Like [`Self::dit_facts`].
     pub fn vae_facts(&self) -> Result<VaeFacts> {
         networks::vae::facts(self)
+    }
+
+    /// Sizes of the CLIP vision encoder, from its shapes.
+    ///
+    /// # Errors
+    /// Like [`Self::dit_facts`].
+    pub fn clip_vision_facts(&self) -> Result<ClipVisionFacts> {
+        networks::clip_vision::facts(self)
     }
 
     /// Which network this is.

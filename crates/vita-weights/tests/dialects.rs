@@ -5,13 +5,14 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Put, f32s, failure, file, names_and_shapes, of_layout, small, text, weights, zeros};
-use vita_tensor::DType;
-use vita_weights::{Checkpoint, DitFacts, Layout, Role, Umt5Facts, VaeFacts, VaeGeneration};
+use vita_tensor::{DType, Dims};
+use vita_weights::{Checkpoint, ClipVisionFacts, DitFacts, Layout, Role, Umt5Facts, VaeFacts, VaeGeneration};
 
-const PREFIXES: [(Role, &[&str]); 3] = [
+const PREFIXES: [(Role, &[&str]); 4] = [
     (Role::DiffusionModel, &["", "model.diffusion_model.", "diffusion_model.", "model.", "net.", "model.model."]),
     (Role::TextEncoder, &["", "text_encoders.umt5xxl.transformer."]),
     (Role::Vae, &["", "model.", "vae."]),
+    (Role::ClipVision, &["", "image_encoder."]),
 ];
 
 fn layout(role: Role) -> Layout {
@@ -19,6 +20,7 @@ fn layout(role: Role) -> Layout {
         Role::DiffusionModel => small::dit().layout(),
         Role::TextEncoder => small::umt5().layout(),
         Role::Vae => small::vae().layout(),
+        Role::ClipVision => small::clip_vision().layout(),
     }
 }
 
@@ -171,6 +173,68 @@ fn diffusers_autoencoders() {
 fn hugging_face_text_encoder() {
     let facts = Umt5Facts { vocab_size: 300, dim: 96, ffn_dim: 160, head_count: 4, head_dim: 16, ..small::umt5() };
     check_list(include_str!("names/transformers_umt5.txt"), Role::TextEncoder, &facts.layout(), &[]);
+}
+
+/// Two dialects hold query, key and value as one weight, and add axes of one.
+#[test]
+fn clip_vision_encoders() {
+    let facts = small::clip_vision();
+    let fused = ClipVisionFacts {
+        fused_qkv: true,
+        embedding_dims: [Dims::from([1, 1, 80]), Dims::from([1, 5, 80])],
+        unused: Vec::new(),
+        ..facts.clone()
+    };
+    let official = [
+        ("visual.cls_embedding", "embeddings.class_embedding"),
+        ("visual.pos_embedding", "embeddings.position_embedding.weight"),
+        ("visual.patch_embedding.weight", "embeddings.patch_embedding.weight"),
+        ("visual.pre_norm", "pre_layrnorm"),
+        ("visual.transformer", "encoder.layers"),
+        ("norm1", "layer_norm1"),
+        ("attn.to_qkv", "self_attn.qkv_proj"),
+        ("attn.proj", "self_attn.out_proj"),
+        ("norm2", "layer_norm2"),
+        ("mlp.0", "mlp.fc1"),
+        ("mlp.2", "mlp.fc2"),
+    ];
+    let open_clip = [
+        ("visual.class_embedding", "embeddings.class_embedding"),
+        ("visual.positional_embedding", "embeddings.position_embedding.weight"),
+        ("visual.conv1.weight", "embeddings.patch_embedding.weight"),
+        ("visual.ln_pre", "pre_layrnorm"),
+        ("visual.transformer.resblocks", "encoder.layers"),
+        ("ln_1", "layer_norm1"),
+        ("attn.in_proj_", "self_attn.qkv_proj."),
+        ("attn.out_proj", "self_attn.out_proj"),
+        ("ln_2", "layer_norm2"),
+        ("mlp.c_fc", "mlp.fc1"),
+        ("mlp.c_proj", "mlp.fc2"),
+    ];
+    let flat = ClipVisionFacts { embedding_dims: facts.embedding_dims, ..fused.clone() };
+    for (names, facts, naming) in [
+        (&official, &fused, "official names"),
+        (&open_clip, &flat, "OpenCLIP names"),
+        (&[("", ""); 11], &facts, "Hugging Face names"),
+    ] {
+        let foreign = |name: &str| match naming {
+            "Hugging Face names" => name.to_owned(),
+            _ => names
+                .iter()
+                .rev()
+                .fold(name.replace("vision_model.", ""), |name, (theirs, ours)| name.replace(ours, theirs)),
+        };
+        let layout = facts.layout();
+        let puts: Vec<Put> = layout.iter().map(|(name, dims)| zeros(foreign(name), "F16", dims)).collect();
+        let checkpoint = common::checkpoint(&puts);
+        let weights = checkpoint.weights(Role::ClipVision).unwrap();
+        assert_eq!(&weights.clip_vision_facts().unwrap(), facts);
+        for (name, dims) in &layout {
+            assert_eq!(weights.get(name, dims).unwrap().dims(), *dims, "{name}");
+        }
+        let part = &vita_weights::identify(&checkpoint).parts[0];
+        assert_eq!((part.naming.as_str(), &part.notes[..], &part.problems[..]), (naming, &[][..], &[][..]));
+    }
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::io::Write;
 
 use common::{checkpoint, f32s, of_layout, small, text, zeros};
+use vita_tensor::Dims;
 use vita_weights::{
-    Checkpoint, DitFacts, DitVariant, Kind, Layout, Role, Umt5Facts, VaeFacts, VaeGeneration, identify,
+    Checkpoint, ClipVisionFacts, DitFacts, DitVariant, Kind, Layout, Role, Umt5Facts, VaeFacts, VaeGeneration, identify,
 };
 
 fn dit(dim: usize, ffn_dim: usize, layer_count: usize, channels: (usize, usize)) -> DitFacts {
@@ -72,6 +73,34 @@ fn systems_by_their_sizes() {
     {
         let layout = facts.layout();
         assert_eq!((facts.system().as_str(), layout.len(), parameters(&layout)), (system, tensor_count, count));
+    }
+}
+
+#[test]
+fn vision_encoders_by_their_sizes() {
+    let vit_h = ClipVisionFacts {
+        dim: 1280,
+        ffn_dim: 5120,
+        head_count: 16,
+        layer_count: 32,
+        patch_size: 14,
+        image_size: 224,
+        position_count: 257,
+        embedding_dims: [Dims::from([1280]), Dims::from([257, 1280])],
+        unused: Vec::new(),
+        ..small::clip_vision()
+    };
+    // Counted on transformers' `CLIPVisionModel`, without the final norm.
+    assert_eq!((vit_h.system().as_str(), parameters(&vit_h.layout())), ("CLIP ViT-H/14 vision encoder", 630_763_520));
+    assert_eq!(vit_h.unsupported(), None);
+    for (facts, problem) in [
+        (ClipVisionFacts { dim: 1024, ..vit_h.clone() }, "multiple of its heads' 80; this one's is 1024"),
+        (ClipVisionFacts { layer_count: 1, ..vit_h.clone() }, "last block but one"),
+        (ClipVisionFacts { position_count: 50, ..vit_h.clone() }, "not those of a square RGB picture"),
+        (ClipVisionFacts { image_channels: 4, ..vit_h.clone() }, "not those of a square RGB picture"),
+    ] {
+        let found = facts.unsupported().unwrap();
+        assert!(found.contains(problem), "{found}");
     }
 }
 
@@ -198,8 +227,8 @@ fn other_files() {
     for (name, system) in [
         ("diffusion_model.blocks.0.self_attn.q.lora_A.weight", "LoRA"),
         ("lora_unet_blocks_0_ffn_0.lora_down.weight", "LoRA"),
-        ("visual.patch_embedding.weight", "CLIP vision encoder"),
-        ("vision_model.embeddings.patch_embedding.weight", "CLIP vision encoder"),
+        ("visual.patch_embedding.weight", "part of a CLIP vision encoder"),
+        ("vision_model.embeddings.patch_embedding.weight", "part of a CLIP vision encoder"),
         ("double_blocks.0.img_attn.qkv.weight", "Flux or HunyuanVideo diffusion model"),
         ("model.diffusion_model.input_blocks.0.0.weight", "Stable Diffusion model"),
         ("something.weight", "no model that is known here"),

@@ -6,11 +6,14 @@ use vita_tensor::Tensor;
 use vita_weights::{Result, Weights};
 
 use super::BlockConfig;
+use super::fold::{fold, unfold};
 use super::frames::{concat, with_doubled};
 use super::past::{Past, Slot, Slots};
 
 /// One block of a network.
 pub enum Block {
+    Fold,
+    Unfold,
     Conv(CausalConv),
     Residual(Box<Residual>),
     Attention(Attention),
@@ -21,8 +24,14 @@ pub enum Block {
 
 impl Block {
     /// Reads the block's tensors, whose names are relative to `weights`.
+    ///
+    /// # Panics
+    /// If it is no block but one end of a shortcut, which [`super::chain`] keeps.
     pub fn load(weights: &Weights, config: BlockConfig, slots: &mut Slots) -> Result<Self> {
         Ok(match config {
+            BlockConfig::Fold => Self::Fold,
+            BlockConfig::Unfold => Self::Unfold,
+            BlockConfig::Fork(_) | BlockConfig::Join => unreachable!("ends of a shortcut are no blocks"),
             BlockConfig::Conv { inputs, outputs } => {
                 // A convolution is itself an entry of its list, so it has no name below it.
                 Self::Conv(CausalConv::load(weights, inputs, outputs, slots)?)
@@ -41,6 +50,8 @@ impl Block {
     /// time waits for more.
     pub fn forward(&self, x: Tensor, past: &mut Past) -> Option<Tensor> {
         Some(match self {
+            Self::Fold => fold(&x),
+            Self::Unfold => unfold(&x),
             Self::Conv(conv) => conv.forward(x, past),
             Self::Residual(residual) => residual.forward(x, past),
             Self::Attention(attention) => attention.forward(x),
@@ -53,6 +64,7 @@ impl Block {
     /// Bytes of the packed weights.
     pub fn size_bytes(&self) -> usize {
         match self {
+            Self::Fold | Self::Unfold => 0,
             Self::Conv(conv) => conv.conv.size_bytes(),
             Self::Residual(residual) => {
                 let shortcut = residual.shortcut.as_ref().map_or(0, Linear::size_bytes);

@@ -9,27 +9,43 @@ use super::blocks::Block;
 use super::frames::pieces;
 use super::past::{Past, Slots};
 use super::plan::{Extent, frames_at_most};
+use super::shortcut::{Branch, Shortcut};
 use super::{BlockConfig, Progress, Watch};
 
 /// The blocks of an encoder or a decoder.
 pub struct Chain {
-    blocks: Vec<Block>,
+    steps: Vec<Step>,
     configs: Vec<BlockConfig>,
     slots: Slots,
+}
+
+/// What happens to frames at one place of the list.
+enum Step {
+    Block(Block),
+    Fork(Shortcut),
+    /// Ends the fork before it. Between the two, frames stay together.
+    Join,
 }
 
 impl Chain {
     /// Reads the blocks' tensors, named below `weights`.
     pub fn load(weights: &Weights, blocks: Vec<(String, BlockConfig)>) -> Result<Self> {
         let mut slots = Slots::default();
-        let load = |(name, config): &(String, _)| Block::load(&weights.scope(name), *config, &mut slots);
-        let loaded = blocks.iter().map(load).collect::<Result<_>>()?;
-        Ok(Self { blocks: loaded, configs: blocks.into_iter().map(|(_, config)| config).collect(), slots })
+        let load = |(name, config): &(String, BlockConfig)| {
+            Ok(match *config {
+                BlockConfig::Fork(shortcut) => Step::Fork(Shortcut::new(shortcut, &mut slots)),
+                BlockConfig::Join => Step::Join,
+                block => Step::Block(Block::load(&weights.scope(name), block, &mut slots)?),
+            })
+        };
+        let steps = blocks.iter().map(load).collect::<Result<_>>()?;
+        Ok(Self { steps, configs: blocks.into_iter().map(|(_, config)| config).collect(), slots })
     }
 
     /// Bytes of the packed weights.
     pub fn size_bytes(&self) -> usize {
-        self.blocks.iter().map(Block::size_bytes).sum()
+        let bytes = |step: &Step| if let Step::Block(block) = step { block.size_bytes() } else { 0 };
+        self.steps.iter().map(bytes).sum()
     }
 
     /// Sends a clip `[T, H, W, C]` through; `watch` gets what comes out, in order.
@@ -64,19 +80,30 @@ impl Run<'_, '_> {
     /// Sends frames through the blocks from `start` on. Where they grow too large together, they go on
     /// piece by piece, each through all that follows: the large pictures at the end are never all there.
     fn go(&mut self, start: usize, mut x: Tensor, place: Place) -> ControlFlow<()> {
-        for index in start..self.chain.blocks.len() {
+        let mut branch: Option<(&Shortcut, Branch)> = None;
+        for index in start..self.chain.steps.len() {
             let extent = Extent::of(&x);
             let most = frames_at_most(&self.chain.configs, index, extent, self.piece_bytes);
             if extent.frames > most {
                 return self.go_apart(index, x, most, place);
             }
             self.past.ends = place.last;
-            let Some(y) = self.chain.blocks[index].forward(x, &mut self.past) else {
-                return ControlFlow::Continue(());
+            x = match &self.chain.steps[index] {
+                Step::Fork(shortcut) => {
+                    branch = Some((shortcut, shortcut.fork(&x, place.first, &mut self.past)));
+                    x
+                }
+                Step::Join => match branch.take() {
+                    Some((shortcut, branch)) => shortcut.join(x, branch),
+                    None => unreachable!("each join follows its fork, and frames are not parted between"),
+                },
+                Step::Block(block) => match block.forward(x, &mut self.past) {
+                    Some(y) => y,
+                    None => return ControlFlow::Continue(()),
+                },
             };
-            x = y;
             self.flops_done += self.chain.configs[index].flops(extent, place.first);
-            if index + 1 < self.chain.blocks.len() {
+            if index + 1 < self.chain.steps.len() {
                 self.report(self.flops_done / self.flops, None)?;
             }
         }

@@ -47,7 +47,7 @@ impl Decoder {
         self.conv2.size_bytes() + self.chain.size_bytes()
     }
 
-    /// latent: raw, `[16, T, h, w]`. Returns pixels in -1..1 (cut off there), `[3, F, 8 h, 8 w]`, a view of
+    /// latent: raw, `[C, T, h, w]`. Returns pixels in -1..1 (cut off there), `[3, F, 8 h, 8 w]` (16 h, 16 w of Wan 2.2), a view of
     /// a channels-last video.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Decoder {
     }
 
     fn run(&self, latent: &Tensor, options: Options, flops: f64, watch: &mut Watch) -> ControlFlow<()> {
-        let x = self.conv2.forward(&latent.permute(&[1, 2, 3, 0]), Activation::None); // [T, h, w, 16]
+        let x = self.conv2.forward(&latent.permute(&[1, 2, 3, 0]), Activation::None); // [T, h, w, C]
         self.chain.run(x, options.piece_bytes, flops, &mut |progress: Progress| {
             watch(Progress { frames: progress.frames.map(clamped), ..progress })
         })

@@ -46,10 +46,10 @@ impl Encoder {
     }
 
     /// video: pixels in -1..1, `[F, H, W, 3]`, any strides. Returns the mean of the raw latent,
-    /// `[16, T, h, w]`. Last frames that do not fill a latent frame are dropped, as the original does.
+    /// `[C, T, h, w]`. Last frames that do not fill a latent frame are dropped, as the original does.
     ///
     /// # Errors
-    /// If the video has another form, H or W is not a multiple of 8, or the tiles cannot be.
+    /// If the video has another form, H or W is not a multiple of the spatial factor, or the tiles cannot be.
     pub fn encode(&self, video: &Tensor, options: Options) -> Result<Tensor, InputError> {
         let mut parts = Vec::new();
         let _ = self.encode_with(video, options, &mut |progress: Progress| {
@@ -60,7 +60,7 @@ impl Encoder {
         Ok(to_f32(&latent.permute(&[3, 0, 1, 2])))
     }
 
-    /// Like [`Encoder::encode`], but hands over latent frames `[T, h, w, 16]` as they come, first to last,
+    /// Like [`Encoder::encode`], but hands over latent frames `[T, h, w, C]` as they come, first to last,
     /// and stops when told to; then returns `Break`.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 //! - Everything is `f32`, whatever the weights are stored as.
 //! - [`Decoder`] and [`Encoder`] are loaded apart: most jobs need one of them.
 
+mod autoencoder;
 mod blocks;
 mod chain;
 mod config;
@@ -28,12 +29,12 @@ mod plan;
 mod shortcut;
 mod tile;
 mod trace;
-mod vae;
 
 use std::ops::ControlFlow;
 
 use vita_tensor::Tensor;
 
+pub use autoencoder::{Error, Vae};
 pub use config::{BlockConfig, Config};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
@@ -42,7 +43,7 @@ pub use latent::{LatentFormat, WAN21, WAN22};
 pub use plan::{Cost, decode_cost, encode_cost};
 pub use shortcut::ShortcutConfig;
 pub use tile::Tile;
-pub use vae::{Error, Vae};
+
 pub use vita_weights::VaeGeneration;
 
 /// How a clip is cut up on its way through.

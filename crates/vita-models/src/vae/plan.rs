@@ -2,6 +2,7 @@
 
 use vita_tensor::Tensor;
 
+use super::fold::SIDE;
 use super::trace::Trace;
 use super::{BlockConfig, Config, Options};
 
@@ -90,15 +91,13 @@ impl Extent {
 /// How many frames may enter block `index` together, for the tensors from there to the next place where
 /// frames are parted to stay within `piece_bytes`. At least one.
 pub fn frames_at_most(blocks: &[BlockConfig], index: usize, x: Extent, piece_bytes: usize) -> usize {
-    let grows = |block: &BlockConfig| matches!(block, BlockConfig::Up { .. });
-    // Frames are parted where a network starts, and before their pictures grow.
-    if index > 0 && !grows(&blocks[index]) {
+    if !is_parted_before(blocks, index) {
         return usize::MAX;
     }
     let mut frame = Extent { frames: 1, ..x };
     let mut bytes = 0;
-    for (i, block) in blocks[index..].iter().enumerate() {
-        if i > 0 && grows(block) {
+    for (i, block) in blocks.iter().enumerate().skip(index) {
+        if i > index && is_parted_before(blocks, i) {
             break;
         }
         frame = block.output_of_one(frame);
@@ -108,12 +107,28 @@ pub fn frames_at_most(blocks: &[BlockConfig], index: usize, x: Extent, piece_byt
     (piece_bytes / (3 * bytes).max(1)).max(1)
 }
 
+/// Frames are parted where a network starts, and before their pictures grow; where a shortcut leads around
+/// that, before the shortcut.
+fn is_parted_before(blocks: &[BlockConfig], index: usize) -> bool {
+    match blocks[index] {
+        _ if index == 0 => true,
+        BlockConfig::Fork(shortcut) => shortcut.enlarges,
+        BlockConfig::Up { .. } => {
+            let end = |block: &&BlockConfig| matches!(block, BlockConfig::Fork(_) | BlockConfig::Join);
+            !matches!(blocks[..index].iter().rev().find(end), Some(BlockConfig::Fork(_)))
+        }
+        _ => false,
+    }
+}
+
 impl BlockConfig {
     /// Floating-point operations of a pass over frames; `first` if they start the clip.
     pub fn flops(&self, x: Extent, first: bool) -> f64 {
         let pixels = x.pixels() as f64;
         let conv = |taps: usize, inputs: usize, outputs: usize| 2.0 * (taps * inputs * outputs) as f64;
         match *self {
+            // As good as nothing beside the convolutions.
+            Self::Fold | Self::Unfold | Self::Fork(_) | Self::Join => 0.0,
             Self::Conv { inputs, outputs } | Self::Head { inputs, outputs } => pixels * conv(27, inputs, outputs),
             Self::Residual { inputs, outputs } => {
                 let shortcut = if inputs == outputs { 0.0 } else { conv(1, inputs, outputs) };
@@ -139,12 +154,18 @@ impl BlockConfig {
     }
 
     /// What becomes of one frame in the middle of a clip.
-    fn output_of_one(&self, x: Extent) -> Extent {
+    pub fn output_of_one(&self, x: Extent) -> Extent {
         match *self {
             Self::Conv { outputs, .. } | Self::Residual { outputs, .. } | Self::Head { outputs, .. } => {
                 Extent { channels: outputs, ..x }
             }
-            Self::Attention { .. } => x,
+            Self::Attention { .. } | Self::Fork(_) | Self::Join => x,
+            Self::Fold => {
+                Extent { height: x.height / SIDE, width: x.width / SIDE, channels: x.channels * SIDE * SIDE, ..x }
+            }
+            Self::Unfold => {
+                Extent { height: x.height * SIDE, width: x.width * SIDE, channels: x.channels / (SIDE * SIDE), ..x }
+            }
             Self::Up { outputs, time, .. } => {
                 let frames = x.frames << u32::from(time);
                 Extent { frames, height: 2 * x.height, width: 2 * x.width, channels: outputs }

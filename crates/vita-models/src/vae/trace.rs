@@ -3,10 +3,10 @@
 
 use vita_ops::{ConvOptions, conv_scratch_bytes};
 
-use super::BlockConfig;
 use super::blocks::{CausalConv, Down, Up, halved};
 use super::frames::pieces;
 use super::plan::{Cost, Extent, frames_at_most};
+use super::{BlockConfig, ShortcutConfig};
 
 /// Memory and arithmetic so far.
 pub struct Trace<'a> {
@@ -16,6 +16,8 @@ pub struct Trace<'a> {
     kept: Vec<[Option<Extent>; 2]>,
     /// Whether the clip ends with the piece at hand.
     ends: bool,
+    /// Bytes that a shortcut holds until its join: a mean, or the input that is freed there.
+    branch_bytes: usize,
     live_bytes: usize,
     cost: Cost,
 }
@@ -37,6 +39,7 @@ impl<'a> Trace<'a> {
             piece_bytes,
             kept: vec![[None; 2]; blocks.len()],
             ends: false,
+            branch_bytes: 0,
             live_bytes: owned_bytes,
             cost: Cost { flops: 0.0, peak_bytes: owned_bytes },
         };
@@ -61,15 +64,33 @@ impl<'a> Trace<'a> {
             }
             self.ends = last;
             self.cost.flops += self.blocks[index].flops(x, first);
-            let Some(y) = self.block(index, piece) else { return };
+            let Some(y) = self.block(index, piece, first) else { return };
             piece = y;
         }
         self.free(piece.owned_bytes);
     }
 
-    fn block(&mut self, index: usize, piece: Piece) -> Option<Piece> {
+    fn block(&mut self, index: usize, piece: Piece, first: bool) -> Option<Piece> {
         let x = piece.extent;
         match self.blocks[index] {
+            BlockConfig::Fold | BlockConfig::Unfold => {
+                let y = self.take(self.blocks[index].output_of_one(x));
+                self.free(piece.owned_bytes);
+                Some(y)
+            }
+            BlockConfig::Fork(shortcut) if shortcut.enlarges => {
+                self.branch_bytes = piece.owned_bytes;
+                Some(Piece { owned_bytes: 0, ..piece })
+            }
+            BlockConfig::Fork(shortcut) => {
+                self.branch_bytes = self.mean(index, x, shortcut, first);
+                Some(piece)
+            }
+            BlockConfig::Join => {
+                let bytes = std::mem::take(&mut self.branch_bytes);
+                self.free(bytes);
+                Some(piece)
+            }
             BlockConfig::Conv { outputs, .. } => Some(self.conv(index, 0, piece, outputs)),
             BlockConfig::Head { outputs, .. } => {
                 let normed = self.take(x);
@@ -161,6 +182,22 @@ impl<'a> Trace<'a> {
                 Some(whole)
             }
         }
+    }
+
+    /// Bytes of the means that a shortcut gives, which are kept until its join.
+    fn mean(&mut self, index: usize, x: Extent, shortcut: ShortcutConfig, first: bool) -> usize {
+        let before = self.kept[index][0].take();
+        let kept = before.map_or(0, |before| before.frames);
+        // What waited and x together.
+        let joined = before.map_or(0, |_| self.take(Extent { frames: kept + x.frames, ..x }).owned_bytes);
+        self.free(before.map_or(0, Extent::bytes));
+        let (mean, waiting) = shortcut.mean_extent(x, kept, first);
+        if waiting > 0 {
+            self.keep(index, 0, x, waiting);
+        }
+        let bytes = self.take(mean).owned_bytes;
+        self.free(joined);
+        bytes
     }
 
     /// The slot now holds the last `count` frames of what it held and x together.

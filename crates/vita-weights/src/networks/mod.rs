@@ -1,6 +1,7 @@
 //! One file a network: how dialects name its tensors, its sizes found from shapes, and which
 //! tensors those sizes ask for.
 
+pub mod clip_vision;
 pub mod dit;
 pub mod umt5;
 pub mod vae;
@@ -18,6 +19,7 @@ pub fn dialects(role: Role) -> &'static Dialects {
         Role::DiffusionModel => &dit::DIALECTS,
         Role::TextEncoder => &umt5::DIALECTS,
         Role::Vae => &vae::DIALECTS,
+        Role::ClipVision => &clip_vision::DIALECTS,
     }
 }
 
@@ -27,6 +29,7 @@ pub fn unsupported(weights: &Weights) -> Option<(String, String)> {
     let (system, reason) = match weights.role() {
         Role::DiffusionModel => weights.dit_facts().ok().map(|facts| (facts.system(), facts.unsupported()))?,
         Role::TextEncoder => weights.umt5_facts().ok().map(|facts| (facts.system(), facts.unsupported()))?,
+        Role::ClipVision => weights.clip_vision_facts().ok().map(|facts| (facts.system(), facts.unsupported()))?,
         Role::Vae => return None,
     };
     reason.map(|reason| (system, reason))

@@ -80,7 +80,8 @@ pub fn names_and_shapes(list: &str) -> Vec<(String, Vec<usize>)> {
 
 /// Small networks of every kind, as their canonical names and shapes.
 pub mod small {
-    use vita_weights::{DitFacts, DitVariant, Umt5Facts, VaeFacts, VaeGeneration};
+    use vita_tensor::Dims;
+    use vita_weights::{ClipVisionFacts, DitFacts, DitVariant, Umt5Facts, VaeFacts, VaeGeneration};
 
     pub fn dit() -> DitFacts {
         DitFacts {
@@ -108,6 +109,22 @@ pub mod small {
             layer_count: 2,
             bucket_count: 32,
             table_in_every_layer: true,
+        }
+    }
+
+    pub fn clip_vision() -> ClipVisionFacts {
+        ClipVisionFacts {
+            dim: 80,
+            ffn_dim: 96,
+            head_count: 1,
+            layer_count: 3,
+            patch_size: 4,
+            image_size: 8,
+            position_count: 5,
+            fused_qkv: false,
+            image_channels: 3,
+            embedding_dims: [Dims::from([80]), Dims::from([5, 80])],
+            unused: vec![("visual_projection.weight".to_owned(), Dims::from([64, 80]))],
         }
     }
 

@@ -15,23 +15,37 @@ use super::{
 /// # use vita_models::vae::{Options, Vae};
 /// # use vita_weights::{Checkpoint, Role};
 /// # fn run(image: &vita_tensor::Tensor) -> Result<(), Box<dyn std::error::Error>> {
-/// let vae = Vae::of(Checkpoint::open("wan2.2_vae.safetensors")?.weights(Role::Vae)?);
+/// let vae = Vae::of(Checkpoint::open("wan2.2_vae.safetensors")?.weights(Role::Vae)?)?;
 /// let latent = vae.normalize(&vae.load_encoder()?.encode(image, Options::WHOLE)?); // [48, 1, h, w]
 /// # Ok(()) }
 /// ```
 pub struct Vae {
     weights: Weights,
-    generation: VaeGeneration,
     encoder: Config,
     decoder: Config,
+    format: &'static LatentFormat,
 }
 
 impl Vae {
     /// Finds the sizes; reads no tensor. A half that the file lacks, or that makes no sense, is found
     /// when it is loaded.
-    pub fn of(weights: Weights) -> Self {
+    ///
+    /// # Errors
+    /// If its latents have other channels than those of its generation, whose scale is known.
+    pub fn of(weights: Weights) -> Result<Self, Error> {
         let (encoder, decoder) = (Config::of_encoder(&weights), Config::of_decoder(&weights));
-        Self { generation: decoder.generation, encoder, decoder, weights }
+        let format = match decoder.generation {
+            VaeGeneration::Wan21 => &WAN21,
+            VaeGeneration::Wan22 => &WAN22,
+        };
+        let expected = format.mean.len();
+        match decoder.latent_channels == expected {
+            true => Ok(Self { encoder, decoder, format, weights }),
+            false => {
+                let file = weights.checkpoint().name().to_owned();
+                Err(Error::LatentChannels { file, found: decoder.latent_channels, expected })
+            }
+        }
     }
 
     /// Loads the half that makes latents.
@@ -57,7 +71,7 @@ impl Vae {
 
     /// Which of the two architectures.
     pub fn generation(&self) -> VaeGeneration {
-        self.generation
+        self.decoder.generation
     }
 
     /// Sizes of the encoder.
@@ -112,43 +126,33 @@ impl Vae {
     }
 
     /// The scale of its latents in the sampler. Every published file of a generation has the same.
-    ///
-    /// # Errors
-    /// If the file's latents have other channels than its generation's.
-    pub fn latent_format(&self) -> Result<&'static LatentFormat, InputError> {
-        let format = match self.generation {
-            VaeGeneration::Wan21 => &WAN21,
-            VaeGeneration::Wan22 => &WAN22,
-        };
-        match self.latent_channels() == format.mean.len() {
-            true => Ok(format),
-            false => Err(InputError::Scale { found: self.latent_channels(), expected: format.mean.len() }),
-        }
+    pub fn latent_format(&self) -> &'static LatentFormat {
+        self.format
     }
 
     /// `(z - mean) / std`: a raw latent `[C, ..]` on the sampler's scale.
     ///
     /// # Panics
-    /// If there are not as many channels as the generation has, see [`Self::latent_format`].
+    /// If the latent has other channels.
     pub fn normalize(&self, raw: &Tensor) -> Tensor {
-        self.format().normalize(raw)
+        self.format.normalize(raw)
     }
 
     /// `z * std + mean`: a latent `[C, ..]` on the sampler's scale as the decoder takes it.
     ///
     /// # Panics
-    /// Like [`Self::normalize`].
+    /// If the latent has other channels.
     pub fn denormalize(&self, normalised: &Tensor) -> Tensor {
-        self.format().denormalize(normalised)
+        self.format.denormalize(normalised)
     }
 
     /// One latent frame as a small picture: `[h, w, 3]` in 0..1, from a latent `[C, T, h, w]` on the
     /// sampler's scale.
     ///
     /// # Panics
-    /// Like [`Self::normalize`], or if there is no such frame.
+    /// If the latent has other channels, or no such frame.
     pub fn preview(&self, latent: &Tensor, frame: usize) -> Tensor {
-        self.format().preview(latent, frame)
+        self.format.preview(latent, frame)
     }
 
     /// Cost of decoding a latent of `[T, h, w]`.
@@ -175,17 +179,8 @@ impl Vae {
     ///
     /// # Errors
     /// If the file has no good decoder, or the latent does not fit it.
-    pub fn decode_with(
-        &self,
-        latent: &Tensor,
-        options: Options,
-        watch: &mut Watch,
-    ) -> Result<ControlFlow<()>, Error> {
+    pub fn decode_with(&self, latent: &Tensor, options: Options, watch: &mut Watch) -> Result<ControlFlow<()>, Error> {
         Ok(self.load_decoder()?.decode_with(latent, options, watch)?)
-    }
-
-    fn format(&self) -> &'static LatentFormat {
-        self.latent_format().unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn stored_bytes(&self, half: &str, pointwise: &str) -> u64 {
@@ -200,6 +195,16 @@ pub enum Error {
     /// The file does not fit.
     #[error(transparent)]
     Weights(#[from] vita_weights::Error),
+    /// Latents whose scale is not known.
+    #[error("the latents of `{file}` have {found} channels, expected {expected}")]
+    LatentChannels {
+        /// The checkpoint.
+        file: String,
+        /// Their channels.
+        found: usize,
+        /// Channels of its generation.
+        expected: usize,
+    },
     /// The clip does not fit.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -209,6 +214,7 @@ impl vita_base::Hint for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Weights(error) => error.hint(),
+            Self::LatentChannels { .. } => Some("choose the VAE of a Wan 2.1 or 2.2 model".into()),
             Self::Input(error) => error.hint(),
         }
     }
