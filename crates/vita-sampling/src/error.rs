@@ -54,6 +54,12 @@ pub enum Error {
         /// What would do.
         steps_min: usize,
     },
+    /// A solver of the CFG++ kind where only the guided latent is at hand.
+    #[error("`{name}` goes by the negative prompt's latent, which this run does not make")]
+    NeedsUncond {
+        /// The solver.
+        name: &'static str,
+    },
 }
 
 impl Hint for Error {
@@ -71,6 +77,7 @@ impl Hint for Error {
                 Some("ask for more steps, a wider range of them, or another sampler or scheduler".into())
             }
             Self::LongSchedule { .. } => Some("use a larger denoise, or 0 to keep the latent as it is".into()),
+            Self::NeedsUncond { name } => Some(format!("take `{}`", name.trim_end_matches("_cfg_pp"))),
             Self::Number { .. } => None,
         }
     }

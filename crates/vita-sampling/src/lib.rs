@@ -20,6 +20,6 @@ mod solvers;
 
 pub use error::Error;
 pub use flow::Flow;
-pub use sampler::{SampleOptions, levels, sample};
+pub use sampler::{Run, SampleOptions, levels, sample, sample_guided, sample_levels};
 pub use sigmas::{SCHEDULERS, Scheduler};
-pub use solvers::{SOLVERS, Solver};
+pub use solvers::{Denoised, SOLVERS, Solver};

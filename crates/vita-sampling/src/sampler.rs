@@ -5,7 +5,7 @@ use vita_tensor::Tensor;
 use crate::arithmetic::combine;
 use crate::noise::Generator;
 use crate::solvers::{Stop, Walk};
-use crate::{Error, Flow, Scheduler, Solver};
+use crate::{Denoised, Error, Flow, Scheduler, Solver};
 
 /// Settings of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,28 +128,80 @@ fn scheduled(scheduler: &Scheduler, solver: &Solver, flow: &Flow, steps: usize) 
 /// `KSamplerX0Inpaint` is. (The noise that it mixes in is that of [`Generator::new`] of the seed.)
 ///
 /// # Errors
-/// Of the settings, before anything is run; then whatever `model` or `on_step` answer.
+/// Of the settings, before anything is run; of a solver that needs more than one denoised latent (for which there
+/// is [`sample_guided`]); then whatever `model` or `on_step` answer.
 pub fn sample<E: From<Error>>(
     options: &SampleOptions,
     latent: &Tensor,
     model: &mut dyn FnMut(&Tensor, f32) -> Result<Tensor, E>,
     on_step: &mut dyn FnMut(usize, &Tensor) -> Result<(), E>,
 ) -> Result<Tensor, E> {
-    let flow = Flow::new(options.shift)?;
     let solver = Solver::named(&options.sampler)?;
-    let mut sigmas = levels(options)?;
+    if solver.needs_uncond {
+        return Err(Error::NeedsUncond { name: solver.name }.into());
+    }
+    sample_guided(options, latent, &mut |x, sigma| model(x, sigma).map(Denoised::from), on_step)
+}
+
+/// [`sample`] for every solver: those with [`Solver::needs_uncond`] get [`Denoised::uncond`] from the model, at any
+/// guidance.
+///
+/// # Errors
+/// Of the settings, before anything is run; then whatever `model` or `on_step` answer.
+pub fn sample_guided<E: From<Error>>(
+    options: &SampleOptions,
+    latent: &Tensor,
+    model: &mut dyn FnMut(&Tensor, f32) -> Result<Denoised, E>,
+    on_step: &mut dyn FnMut(usize, &Tensor) -> Result<(), E>,
+) -> Result<Tensor, E> {
+    let run = Run {
+        solver: Solver::named(&options.sampler)?,
+        flow: Flow::new(options.shift)?,
+        sigmas: levels(options)?,
+        seed: options.seed,
+    };
     let latent = latent.to_contiguous_f32();
+    let noise = options.add_noise.then(|| Generator::new(options.seed).randn(latent.dims()));
+    sample_levels(run, &latent, noise.as_ref(), model, on_step)
+}
+
+/// A run over levels that the caller chose, as ComfyUI's `SamplerCustom` does it.
+pub struct Run {
+    /// Which solver.
+    pub solver: &'static Solver,
+    /// The model's levels, which some solvers go by.
+    pub flow: Flow,
+    /// From the first to the last; with fewer than two the latent is returned as it is.
+    pub sigmas: Vec<f32>,
+    /// Seed of the noise of single steps.
+    pub seed: u64,
+}
+
+/// Runs a solver over given levels, from a latent with `noise` of the first level added (`None` adds none).
+///
+/// # Errors
+/// If fewer steps remain than the solver is defined for; then whatever `model` or `on_step` answer.
+pub fn sample_levels<E: From<Error>>(
+    run: Run,
+    latent: &Tensor,
+    noise: Option<&Tensor>,
+    model: &mut dyn FnMut(&Tensor, f32) -> Result<Denoised, E>,
+    on_step: &mut dyn FnMut(usize, &Tensor) -> Result<(), E>,
+) -> Result<Tensor, E> {
+    let Run { solver, flow, mut sigmas, seed } = run;
+    let latent = latent.to_contiguous_f32();
+    let steps = sigmas.len().saturating_sub(1);
+    if steps > 0 && steps < solver.steps_min {
+        return Err(Error::TooFewSteps { name: solver.name, steps, steps_min: solver.steps_min }.into());
+    }
     let [first, .., last] = &mut sigmas[..] else { return Ok(latent) };
     if *last == 0.0 {
         *last = solver.last_sigma;
     }
     let (first, last) = (f64::from(*first), f64::from(*last));
-    let start = match options.add_noise {
-        true => {
-            let noise = Generator::new(options.seed).randn(latent.dims());
-            combine([(first, &noise), (1.0 - first, &latent)])
-        }
-        false => combine([(1.0 - first, &latent)]),
+    let start = match noise {
+        Some(noise) => combine([(first, noise), (1.0 - first, &latent)]),
+        None => combine([(1.0 - first, &latent)]),
     };
     // What ended the run, while the solver only knows that something did.
     let mut failures = [None, None];
@@ -157,7 +209,7 @@ pub fn sample<E: From<Error>>(
     let mut walk = Walk {
         sigmas,
         dims: latent.dims(),
-        seed: options.seed,
+        seed,
         flow,
         model: &mut |x, sigma| model(x, sigma).map_err(|error| keep(model_failure, error)),
         on_step: &mut |step, denoised| on_step(step, denoised).map_err(|error| keep(step_failure, error)),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use vita_sampling::noise::{BrownianTree, Generator};
-use vita_sampling::{Error, Flow, SampleOptions, Scheduler, levels, sample};
+use vita_sampling::{Denoised, Error, Flow, SampleOptions, Scheduler, levels, sample, sample_guided};
 use vita_tensor::{Dims, Tensor};
 
 fn read<T: for<'a> Deserialize<'a>>(name: &str) -> T {
@@ -221,6 +221,74 @@ fn solvers_are_comfyuis() {
         let error = relative_error(got.f32s(), case.out.as_ref().unwrap());
         assert!(error <= bound, "{error:.1e}: {case:?}");
     }
+}
+
+/// What stands for the negative prompt's latent; `comfy_solvers.json` states it.
+fn uncond(x: &Tensor, clean: &Tensor, sigma: f32) -> Tensor {
+    let values = x.f32s().iter().zip(clean.f32s()).map(|(&x, &clean)| 0.9 * clean - 0.05 * sigma * x + 0.02);
+    Tensor::from_vec(values.collect(), x.dims())
+}
+
+/// Bounds of solvers that ComfyUI runs in `f32` where rounding is amplified; everything else is within 2e-5.
+const LOOSE: &[(&str, f64)] = &[("dpmpp_sde", 3e-4), ("dpmpp_sde_gpu", 3e-4), ("uni_pc", 2e-4), ("uni_pc_bh2", 2e-4)];
+
+#[test]
+fn every_solver_is_comfyuis_own() {
+    let file: Solvers = read("comfy_solvers");
+    let mut failures = Vec::new();
+    for case in &file.cases {
+        let latent = match case.latent {
+            Some(true) => (0..24).map(|i| (0.5 * f64::from(i).sin()) as f32).collect(),
+            _ => vec![0.0; 24],
+        };
+        let mut calls = 0;
+        let result = sample_guided::<Error>(
+            &case.options(),
+            &Tensor::from_vec(latent, [2, 1, 3, 4]),
+            &mut |x, sigma| {
+                calls += 1;
+                let guided = clean(x, sigma);
+                Ok(Denoised { uncond: Some(uncond(x, &guided, sigma)), guided })
+            },
+            &mut |_, _| Ok(()),
+        );
+        let got = result.unwrap();
+        let bound = LOOSE.iter().find(|(name, _)| *name == case.sampler).map_or(2e-5, |(_, bound)| *bound);
+        let error = relative_error(got.f32s(), case.out.as_ref().unwrap());
+        let calls_wanted = case.model_calls.as_ref().unwrap().len();
+        if error.is_nan() || error > bound || calls != calls_wanted {
+            failures.push(format!("{} {error:.1e}, {calls} calls of {calls_wanted}: {case:?}", case.sampler));
+        }
+    }
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), file.cases.len(), failures.join("\n"));
+}
+
+/// `exp_heun_2_x0` is newer than the ComfyUI of the fixtures: the exact flow of a normal distribution stands in.
+#[test]
+fn exponential_heun_is_of_second_order() {
+    // Data of variance 0.49: along the flow x^2 / ((1 - s)^2 0.49 + s^2) is constant.
+    let error = |steps: usize| {
+        let options = SampleOptions {
+            end_step: Some(steps - 1),
+            leftover_noise: true,
+            ..SampleOptions::new("exp_heun_2_x0", "sgm_uniform", steps, 1.0, 3)
+        };
+        let sigmas = levels(&options).unwrap();
+        let mut model = |x: &Tensor, sigma: f32| -> Result<Tensor, Error> {
+            let s = f64::from(sigma);
+            let keep = (1.0 - s) * 0.49 / ((1.0 - s).powi(2) * 0.49 + s * s);
+            Ok(Tensor::from_vec(x.f32s().iter().map(|&x| (keep * f64::from(x)) as f32).collect(), x.dims()))
+        };
+        let end = f64::from(*sigmas.last().unwrap());
+        let got = sample::<Error>(&options, &Tensor::zeros([1, 1, 1, 16]), &mut model, &mut |_, _| Ok(())).unwrap();
+        let start = Generator::new(3).randn([1, 1, 1, 16]);
+        let scale = ((1.0 - end).powi(2) * 0.49 + end * end).sqrt() / (1.0 - end);
+        let want: Vec<f32> = start.f32s().iter().map(|&x| (f64::from(x) * scale) as f32).collect();
+        relative_error(got.f32s(), &want)
+    };
+    // Each end lies at one share of the way, so twice the steps of the rest compare at other ends; the rate shows.
+    let (coarse, fine) = (error(20), error(80));
+    assert!(fine < coarse / 8.0 && fine < 2e-3, "{coarse:.1e}, {fine:.1e}");
 }
 
 fn relative_error(got: &[f32], want: &[f32]) -> f64 {

@@ -25,3 +25,24 @@ pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
     }
     Ok(x)
 }
+
+/// `dpmpp_2m_cfg_pp`: the same along the unconditional direction from the guided latent.
+pub fn cfg_pp(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
+    let mut before: Option<(Tensor, f64)> = None;
+    for i in 0..walk.step_count() {
+        let (sigma, next) = walk.levels(i);
+        let (denoised, uncond) = walk.denoise_pair(&x, sigma)?;
+        walk.done(i, &denoised)?;
+        let h = sigma.ln() - next.ln();
+        let keep = next / sigma;
+        x = match &before {
+            Some((old, h_old)) if next != 0.0 => {
+                let half = -(-h).exp_m1() * h / (2.0 * h_old);
+                combine([(1.0 + half, &denoised), (-keep, &uncond), (-half, old), (keep, &x)])
+            }
+            _ => combine([(1.0, &denoised), (-keep, &uncond), (keep, &x)]),
+        };
+        before = Some((uncond, h));
+    }
+    Ok(x)
+}

@@ -3,7 +3,7 @@
 use vita_tensor::Tensor;
 
 use super::ancestral::split;
-use super::{Stop, Walk, log_snr};
+use super::{Stop, Walk, log_snr, sigma_of_log_snr};
 use crate::arithmetic::combine;
 
 pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
@@ -19,7 +19,7 @@ pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
         }
         let (log, log_next) = (log_snr(sigma), log_snr(next));
         let log_middle = log + 0.5 * (log_next - log);
-        let middle = 1.0 / (log_middle.exp() + 1.0);
+        let middle = sigma_of_log_snr(log_middle);
         let ahead =
             stage(&x, &denoised, (sigma, log), (middle, log_middle), &brownian.noise(sigma as f32, middle as f32));
         // The middle lies half way, so its denoised latent serves for the whole step.

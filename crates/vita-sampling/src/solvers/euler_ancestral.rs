@@ -3,6 +3,7 @@
 
 use vita_tensor::Tensor;
 
+use super::ancestral::Renoise;
 use super::{Stop, Walk};
 use crate::arithmetic::combine;
 
@@ -16,10 +17,8 @@ pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
             x = denoised;
             continue;
         }
-        let down = next * (next / sigma);
-        let (alpha_next, alpha_down) = (1.0 - next, 1.0 - down);
-        let renoise = (next * next - (down * alpha_next / alpha_down).powi(2)).max(0.0).sqrt();
-        let (keep, scale) = (down / sigma, alpha_next / alpha_down);
+        let Renoise { down, scale, noise: renoise } = Renoise::of_flow(sigma, next);
+        let keep = down / sigma;
         x = combine([(scale * keep, &x), (scale * (1.0 - keep), &denoised), (renoise, &noise())]);
     }
     Ok(x)
