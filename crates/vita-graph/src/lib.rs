@@ -6,21 +6,35 @@
 //! them, and tells an [`Observer`] what happens.
 #![forbid(unsafe_code)]
 
+mod cache;
+mod call;
 mod context;
 mod event;
+mod execute;
+mod graph;
 mod inputs;
+mod literal;
+mod live;
 mod node;
+mod order;
+mod outcome;
+pub mod python;
 mod rejection;
 mod spec;
+mod validate;
 mod value;
 
 pub use context::{Context, Host};
 pub use event::{Event, Observer};
+pub use execute::Executor;
 pub use inputs::{InputError, Inputs};
+pub use live::Live;
 pub use node::{Node, NodeError, Outputs, Refusal, Registry};
+pub use outcome::{End, Failure, Outcome};
 pub use rejection::{InputFault, NodeFaults, Rejection, RejectionKind};
 pub use spec::{
     Field, Group, Hidden, Kind, Options, OutputSlot, Spec, Style, combo, field, files, float, int, link, seed, switch,
     text,
 };
+pub use validate::{Plan, validate};
 pub use value::Value;

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use crate::Field;
+use crate::{Field, Style, python};
 
 /// A prompt that will not run.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub struct Rejection {
     /// What is wrong as a whole.
     pub kind: RejectionKind,
     /// What is wrong with which node, by id; only nodes that have faults themselves.
-    pub nodes: IndexMap<String, NodeFaults>,
+    pub nodes: Box<IndexMap<String, NodeFaults>>,
 }
 
 /// The faults of a prompt as a whole. The words are ComfyUI's, since clients show and compare them.
@@ -90,6 +90,8 @@ pub enum InputFault {
         field: Field,
         /// The type at the other end.
         received_type: String,
+        /// The type of the input, as messages print it.
+        input_type: String,
         /// The link.
         link: Json,
     },
@@ -150,6 +152,57 @@ pub enum InputFault {
         /// Whether it was met while another node was checked.
         inner: bool,
     },
+}
+
+impl InputFault {
+    /// ComfyUI's message.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Missing { .. } => "Required input is missing".into(),
+            Self::BadLink { .. } => "Bad linked input, must be a length-2 list of [node_id, slot_index]".into(),
+            Self::TypeMismatch { .. } => "Return type mismatch between linked nodes".into(),
+            Self::Conversion { field, .. } => {
+                format!("Failed to convert an input value to a {} value", field.kind.type_name())
+            }
+            Self::TooSmall { received, min, .. } => {
+                format!("Value {} smaller than min of {}", python::text(received), python::text(min))
+            }
+            Self::TooBig { received, max, .. } => {
+                format!("Value {} bigger than max of {}", python::text(received), python::text(max))
+            }
+            Self::NotInList { .. } => "Value not in list".into(),
+            Self::Refused { .. } => "Custom validation failed for node".into(),
+            Self::Broken { inner: true, .. } => "Exception when validating inner node".into(),
+            Self::Broken { inner: false, .. } => "Exception when validating node".into(),
+        }
+    }
+
+    /// ComfyUI's details; `style` is that of the node.
+    pub fn details(&self, style: Style) -> String {
+        match self {
+            Self::Missing { input } if style == Style::V3 => input.rsplit('.').next().unwrap_or(input).into(),
+            Self::Missing { input } => input.clone(),
+            Self::TypeMismatch { field, received_type, input_type, .. } => {
+                format!("{}, received_type({received_type}) mismatch input_type({input_type})", field.name)
+            }
+            Self::Conversion { field, received, reason } => {
+                format!("{}, {}, {reason}", field.name, python::text(received))
+            }
+            Self::NotInList { field, received, options } => {
+                let list = match options.len() {
+                    0..=20 => python::repr_list(options),
+                    count => format!("(list of length {count})"),
+                };
+                format!("{}: '{}' not in {list}", field.name, python::text(received))
+            }
+            Self::BadLink { field, .. } | Self::TooSmall { field, .. } | Self::TooBig { field, .. } => {
+                field.name.clone()
+            }
+            Self::Refused { input, reason: None } => input.clone(),
+            Self::Refused { input, reason: Some(reason) } => format!("{input} - {reason}"),
+            Self::Broken { message, .. } => message.clone(),
+        }
+    }
 }
 
 impl PartialEq for InputFault {

@@ -19,6 +19,8 @@ pub enum Value {
     Text(Arc<str>),
     /// Literal JSON that is none of the above.
     Json(Arc<serde_json::Value>),
+    /// Stops what comes after it: a node that would get it is not run and passes it on. With words, they are told once.
+    Blocked(Option<Arc<str>>),
     /// Anything that a node made: a model, a latent, images. The nodes that know the type take it out again.
     Object(Arc<dyn Any + Send + Sync>),
 }
@@ -37,6 +39,36 @@ impl Value {
         }
     }
 
+    /// A literal of a workflow.
+    pub fn of_json(json: &serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(value) => Self::Bool(*value),
+            serde_json::Value::Number(number) => match number.as_i128() {
+                Some(value) => Self::Int(value),
+                None => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(text) => Self::text(text.as_str()),
+            other => Self::Json(Arc::new(other.clone())),
+        }
+    }
+
+    /// The value where JSON has a word for it, otherwise what it is: for messages.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Int(value) => match serde_json::Number::from_i128(*value) {
+                Some(number) => number.into(),
+                None => value.to_string().into(),
+            },
+            Self::Float(value) if value.is_finite() => (*value).into(),
+            Self::Text(text) => (**text).into(),
+            Self::Json(json) => (**json).clone(),
+            other => format!("{other:?}").into(),
+        }
+    }
+
     /// Text.
     pub fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Text(text.into())
@@ -52,6 +84,7 @@ impl fmt::Debug for Value {
             Self::Float(value) => value.fmt(f),
             Self::Text(value) => value.fmt(f),
             Self::Json(value) => value.fmt(f),
+            Self::Blocked(_) => f.write_str("blocked"),
             Self::Object(_) => f.write_str("object"),
         }
     }
