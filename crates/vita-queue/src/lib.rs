@@ -1,2 +1,36 @@
 //! The prompt queue, its history and the worker, kept in SQLite. Knows no HTTP and no node.
+//!
+//! A [`Queue`] takes [`Submission`]s from any thread, keeps them in order, and hands them one at a time to a
+//! [`Worker`], which runs them with the [`Runner`] it was given. What is accepted is on disk before
+//! [`Queue::submit`] returns; what finished is in the history before anyone is told.
+//!
+//! One thread, the keeper, owns every change: it decides with the state in memory, commits to SQLite, and only
+//! then changes the memory, so that memory never shows what a crash could take back. Readers look at the memory
+//! alone; only history entries older than [`QueueOptions::history_memory_bytes`] are read from disk.
+//! Subscribers are called on the keeper's and the worker's thread and must return soon.
+//!
+//! Time arrives as a closure; ids and random numbers are the caller's business.
 #![forbid(unsafe_code)]
+
+mod error;
+mod event;
+mod extra_data;
+mod history;
+mod job;
+mod keeper;
+mod listing;
+mod outcome;
+mod probe;
+mod queue;
+mod state;
+mod store;
+mod worker;
+
+pub use error::QueueError;
+pub use event::{QueueEvent, Subscriber};
+pub use history::{HistoryEntry, HistoryQuery, Message, NodeMeta};
+pub use job::{Job, JsonText, Place, Secrets, Submission, Ticket};
+pub use listing::{JobStatus, JobSummary, JobsPage, JobsQuery, Preview, ResultSummary, SortBy};
+pub use outcome::{End, Failure, Interruption, Outcome};
+pub use queue::{Clock, Durability, HistoryLimit, JobDetail, Queue, QueueOptions, Snapshot};
+pub use worker::{Runner, Step, Worker, WorkerThread};

@@ -1,0 +1,404 @@
+//! The queue as others use it, from any thread.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, Sender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::keeper::{Command, Keeper};
+use crate::state::{FreeRequest, State};
+use crate::store::{Reader, Store};
+use crate::worker::{Runner, WorkerThread};
+use crate::{
+    HistoryEntry, HistoryQuery, Job, JobStatus, JobSummary, JobsPage, JobsQuery, QueueError, QueueEvent, Submission,
+    Subscriber, Ticket,
+};
+
+/// Milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// How a queue is opened.
+#[derive(Clone)]
+pub struct QueueOptions {
+    /// The database file; its folder must exist. Two more files beside it, `-wal` and `-shm`, belong to it, and
+    /// a `.lock` that keeps other processes out.
+    pub path: PathBuf,
+    /// Tells the time.
+    pub clock: Clock,
+    /// What an accepted prompt survives.
+    pub durability: Durability,
+    /// What the history is cut to.
+    pub history_limit: HistoryLimit,
+    /// How much of the newest history is held in memory; older entries are read from disk when asked for.
+    pub history_memory_bytes: usize,
+}
+
+/// What an accepted prompt survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process, however sudden. The last prompts may be lost when the power goes; the database
+    /// stays whole even then.
+    ProcessKill,
+    /// Also the end of power: each group of prompts is written through to the disk before it is accepted.
+    /// Beginnings and ends of runs are not: after a power cut the last prompts may run again.
+    PowerLoss,
+}
+
+/// What the history is cut to, oldest entries first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryLimit {
+    /// At most so many entries.
+    pub count: Option<usize>,
+    /// None that ended longer ago.
+    pub age: Option<Duration>,
+}
+
+/// The queue at a moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Changes whenever any of the rest does.
+    pub version: u64,
+    /// What runs: none or one.
+    pub running: Vec<Arc<Job>>,
+    /// What waits, in the order in which it will run.
+    pub pending: Vec<Arc<Job>>,
+    /// Whether nothing new is begun.
+    pub paused: bool,
+}
+
+/// A job found by id.
+#[derive(Clone, Debug)]
+pub struct JobDetail {
+    /// As in a list.
+    pub summary: JobSummary,
+    /// The prompt.
+    pub job: Arc<Job>,
+    /// Its place in the history, if it ended.
+    pub entry: Option<Arc<HistoryEntry>>,
+}
+
+/// The queue. Clones are the same queue; it closes with the last of them.
+#[derive(Clone)]
+pub struct Queue(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    reader: Reader,
+    commands: Option<Sender<Command>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// What the queue, its keeper and its worker share.
+pub struct Shared {
+    pub state: Mutex<State>,
+    /// Rung when the worker may have something to do.
+    pub bell: Condvar,
+    pub clock: Clock,
+    pub subscribers: RwLock<Vec<Arc<dyn Subscriber>>>,
+    /// Set when the keeper can do no more.
+    pub dead: AtomicBool,
+}
+
+impl Queue {
+    /// Opens the queue, and makes it if it is not there. What ran when the process ended is queued again, before
+    /// all others; if it was begun twice already, it is marked failed instead.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, is in use, or is from a newer program.
+    pub fn open(options: QueueOptions) -> Result<Self, QueueError> {
+        let store = Store::open(&options)?;
+        Self::with_store(options, store)
+    }
+
+    pub(crate) fn with_store(options: QueueOptions, store: Store) -> Result<Self, QueueError> {
+        let reader = Reader::new(&options.path);
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(options.history_memory_bytes)),
+            bell: Condvar::new(),
+            clock: options.clock,
+            subscribers: RwLock::default(),
+            dead: AtomicBool::new(false),
+        });
+        let mut keeper = Keeper::new(shared.clone(), store, options.history_limit);
+        keeper.load()?;
+        let (commands, inbox) = mpsc::channel();
+        let spawned = std::thread::Builder::new().name("queue-keeper".into()).spawn(move || keeper.serve(&inbox));
+        let thread = spawned.map_err(|error| QueueError::Open { path: options.path, reason: error.to_string() })?;
+        Ok(Self(Arc::new(Inner { shared, reader, commands: Some(commands), keeper: Some(thread) })))
+    }
+
+    /// Queues a prompt. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// If its id is empty, its number not finite, or the database cannot be written.
+    pub fn submit(&self, submission: Submission) -> Result<Ticket, QueueError> {
+        let (sender, receiver) = sync_channel(1);
+        self.submit_then(submission, move |result| drop(sender.send(result)));
+        receiver.recv().unwrap_or(Err(QueueError::Closed))
+    }
+
+    /// Queues a prompt and answers on the keeper's thread, for callers that must not block. All prompts that
+    /// arrive while one commit is under way share the next.
+    pub fn submit_then(
+        &self,
+        submission: Submission,
+        answer: impl FnOnce(Result<Ticket, QueueError>) + Send + 'static,
+    ) {
+        match submission.into_job(self.now_ms()) {
+            Ok((job, place)) => self.send(Command::Submit { job, place, answer: Box::new(answer) }),
+            Err(error) => answer(Err(error)),
+        }
+    }
+
+    /// Counts a prompt that was refused: it uses up a number, as ComfyUI has it.
+    pub fn count_rejected(&self) {
+        self.0.shared.state().counter += 1;
+    }
+
+    /// Removes pending prompts by id, all of an id. Returns how many; unknown ids are no error.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then none is removed.
+    pub fn delete(&self, ids: &[String]) -> Result<usize, QueueError> {
+        let ids = ids.to_vec();
+        self.call(move |keeper| keeper.remove_pending(|job| ids.iter().any(|id| **id == *job.id)))
+    }
+
+    /// Removes all pending prompts. Returns how many.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then none is removed.
+    pub fn clear(&self) -> Result<usize, QueueError> {
+        self.call(|keeper| keeper.remove_pending(|_| true))
+    }
+
+    /// Puts a pending prompt before all others, by a new number. False if it is not pending.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn move_to_front(&self, id: &str) -> Result<bool, QueueError> {
+        let id = id.to_owned();
+        self.call(move |keeper| keeper.move_to_front(&id))
+    }
+
+    /// Begins nothing new, or does so again; also after a restart. What runs goes on.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn set_paused(&self, paused: bool) -> Result<(), QueueError> {
+        self.call(move |keeper| keeper.set_paused(paused))
+    }
+
+    /// Asks whatever runs to stop. False if nothing runs.
+    pub fn interrupt(&self) -> bool {
+        self.interrupt_if(|_| true)
+    }
+
+    /// Asks a prompt to stop if it is the one that runs.
+    pub fn interrupt_job(&self, id: &str) -> bool {
+        self.interrupt_if(|job| *job.id == *id)
+    }
+
+    /// Asks a running prompt to stop, or removes a pending one. False if it is neither.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub fn cancel(&self, id: &str) -> Result<bool, QueueError> {
+        Ok(self.interrupt_job(id) || self.delete(&[id.to_owned()])? > 0)
+    }
+
+    /// The queue at this moment: a shared copy, made once a change.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.shared.state().snapshot()
+    }
+
+    /// Number of pending and running prompts.
+    pub fn remaining(&self) -> usize {
+        self.0.shared.state().remaining()
+    }
+
+    /// Why the database cannot be written, while it cannot.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.shared.state().trouble.clone()
+    }
+
+    /// Finished prompts, oldest first.
+    ///
+    /// # Errors
+    /// If older ones cannot be read from disk.
+    pub fn history(&self, query: HistoryQuery) -> Result<Vec<Arc<HistoryEntry>>, QueueError> {
+        let found = self.0.shared.state().history.query(query);
+        self.0.reader.complete(found)
+    }
+
+    /// A finished prompt, or nothing if it is unknown or not finished.
+    ///
+    /// # Errors
+    /// If it is an older one and cannot be read from disk.
+    pub fn history_entry(&self, id: &str) -> Result<Option<Arc<HistoryEntry>>, QueueError> {
+        let found = {
+            let state = self.0.shared.state();
+            state.history.key_of(id).and_then(|key| state.history.find(key))
+        };
+        Ok(self.0.reader.complete(found.into_iter().collect())?.pop())
+    }
+
+    /// Changes whenever the history does.
+    pub fn history_version(&self) -> u64 {
+        self.0.shared.state().history.version
+    }
+
+    /// Removes entries from the history. Returns how many; unknown ids are no error.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then none is removed.
+    pub fn delete_history(&self, ids: &[String]) -> Result<usize, QueueError> {
+        let ids = ids.to_vec();
+        self.call(move |keeper| keeper.delete_history(&ids))
+    }
+
+    /// Empties the history. Returns how many entries there were.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then none is removed.
+    pub fn clear_history(&self) -> Result<usize, QueueError> {
+        self.call(Keeper::clear_history)
+    }
+
+    /// Jobs of every state.
+    pub fn jobs(&self, query: &JobsQuery) -> JobsPage {
+        query.apply(self.0.shared.state().summaries())
+    }
+
+    /// A job by id: the running one, else a pending one, else one from the history.
+    ///
+    /// # Errors
+    /// If it is an older one and cannot be read from disk.
+    pub fn job(&self, id: &str) -> Result<Option<JobDetail>, QueueError> {
+        let (summary, found) = {
+            let state = self.0.shared.state();
+            if let Some(running) = state.running.as_ref().filter(|running| *running.job.id == *id) {
+                return Ok(Some(JobDetail { summary: running.summary(), job: running.job.clone(), entry: None }));
+            }
+            if let Some(job) = state.pending().find(|job| *job.id == *id) {
+                let summary = JobSummary::of_job(job, JobStatus::Pending);
+                return Ok(Some(JobDetail { summary, job: job.clone(), entry: None }));
+            }
+            let Some(key) = state.history.key_of(id) else { return Ok(None) };
+            let Some(slot) = state.history.slot(key) else { return Ok(None) };
+            (slot.summary.clone(), state.history.find(key))
+        };
+        let entry = self.0.reader.complete(found.into_iter().collect())?.pop();
+        Ok(entry.map(|entry| JobDetail { summary, job: entry.job.clone(), entry: Some(entry) }))
+    }
+
+    /// Asks the worker to free memory before it begins the next prompt; requests add up.
+    pub fn free(&self, unload_models: bool, free_memory: bool) {
+        let mut state = self.0.shared.state();
+        let asked = state.free.unwrap_or_default();
+        state.free = Some(FreeRequest {
+            unload_models: asked.unload_models || unload_models || free_memory,
+            free_memory: asked.free_memory || free_memory,
+        });
+        self.0.shared.bell.notify_all();
+    }
+
+    /// Has someone told of everything from now on.
+    pub fn subscribe(&self, subscriber: impl Subscriber + 'static) {
+        self.0.shared.subscribers.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(subscriber));
+    }
+
+    /// Runs prompts with a runner, on a thread of its own, until the queue is closed.
+    ///
+    /// # Errors
+    /// If the system has no thread for it.
+    pub fn spawn_worker(&self, runner: Box<dyn Runner>) -> std::io::Result<WorkerThread> {
+        WorkerThread::spawn(self.clone(), runner)
+    }
+
+    /// Accepts nothing more and begins nothing more. What runs is asked to stop, and is queued again for the
+    /// next start rather than marked interrupted. Join the worker's thread after this.
+    pub fn close(&self) {
+        let mut state = self.0.shared.state();
+        state.closing = true;
+        if let Some(running) = &state.running {
+            running.cancel.cancel();
+        }
+        self.0.shared.bell.notify_all();
+    }
+
+    /// Does something on the keeper's thread and waits for the result.
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Keeper) -> Result<T, QueueError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let (sender, receiver) = sync_channel(1);
+        self.send(Command::Call(Box::new(move |keeper| drop(sender.send(work(keeper))))));
+        receiver.recv().unwrap_or(Err(QueueError::Closed))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        (self.0.shared.clock)()
+    }
+
+    fn interrupt_if(&self, wanted: impl Fn(&Job) -> bool) -> bool {
+        let state = self.0.shared.state();
+        let running = state.running.as_ref().filter(|running| wanted(&running.job));
+        running.inspect(|running| running.cancel.cancel()).is_some()
+    }
+
+    fn send(&self, command: Command) {
+        // Where the keeper is gone the command is dropped, and with it the sender that someone waits for.
+        if let Some(commands) = &self.0.commands
+            && let Err(mpsc::SendError(Command::Submit { answer, .. })) = commands.send(command)
+        {
+            answer(Err(QueueError::Closed));
+        }
+    }
+}
+
+impl Shared {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn emit(&self, event: &QueueEvent<'_>) {
+        for subscriber in self.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            subscriber.on_event(event);
+        }
+    }
+
+    pub fn emit_status(&self) {
+        let remaining = self.state().remaining();
+        self.emit(&QueueEvent::StatusChanged { remaining });
+    }
+
+    pub fn wants_previews(&self, job: &Job) -> bool {
+        let subscribers = self.subscribers.read().unwrap_or_else(PoisonError::into_inner);
+        subscribers.iter().any(|subscriber| subscriber.wants_previews(job))
+    }
+}
+
+impl Drop for Inner {
+    /// Lets the keeper finish what it was told, so that the file is free when the last queue is gone.
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(keeper) = self.keeper.take()
+            && keeper.thread().id() != std::thread::current().id()
+        {
+            let _ = keeper.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Queue").field(&self.snapshot()).finish()
+    }
+}

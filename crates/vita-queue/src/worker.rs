@@ -1,0 +1,224 @@
+//! The worker: takes prompts one at a time, runs them, tells what happens.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use vita_base::Cancel;
+use vita_graph::{Event, Observer};
+
+use crate::queue::Shared;
+use crate::state::FreeRequest;
+use crate::{End, Failure, HistoryEntry, Job, Message, Outcome, Queue, QueueError, QueueEvent};
+
+/// How long the worker waits before it asks again for what could not be written.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs prompts. Lives on the worker's thread.
+pub trait Runner: Send {
+    /// Runs a prompt to its end. `cancel` asks it to stop; it then ends with [`End::Interrupted`].
+    fn run(&mut self, job: &Job, cancel: &Cancel, observer: &mut dyn Observer) -> Outcome;
+
+    /// Lets go of memory: of models, and of results kept for later prompts if `free_memory`. Called between
+    /// prompts, and with both after a run panicked.
+    fn free(&mut self, unload_models: bool, free_memory: bool);
+}
+
+/// A worker that is stepped by its caller; [`Queue::spawn_worker`] has one stepped by a thread.
+pub struct Worker {
+    queue: Queue,
+    runner: Box<dyn Runner>,
+    stage: Stage,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: there is nothing to do.
+    Idle,
+    /// Nothing: the queue is closed.
+    Closed,
+    /// Nothing: the beginning of the next prompt cannot be written, so it waits.
+    Held,
+    /// Freed memory.
+    Freed,
+    /// Took the next prompt.
+    Claimed,
+    /// Ran it.
+    Ran,
+    /// Put the result into the history.
+    Finished,
+    /// Put the prompt back into the queue, since the queue is being closed.
+    Returned,
+}
+
+/// A worker on a thread of its own.
+#[derive(Debug)]
+pub struct WorkerThread(JoinHandle<()>);
+
+/// Where the worker is with its prompt.
+enum Stage {
+    Waiting,
+    Claimed(Claim),
+    Ran(Arc<Job>, Arc<HistoryEntry>),
+}
+
+/// A prompt given to the worker.
+pub struct Claim {
+    pub job: Arc<Job>,
+    pub cancel: Cancel,
+    pub started_ms: u64,
+}
+
+impl Worker {
+    /// A worker for a queue. A queue has one at a time: while a prompt runs, no other is given out.
+    pub fn new(queue: Queue, runner: Box<dyn Runner>) -> Self {
+        Self { queue, runner, stage: Stage::Waiting }
+    }
+
+    /// Does one thing, without waiting for something to do.
+    pub fn step(&mut self) -> Step {
+        match std::mem::replace(&mut self.stage, Stage::Waiting) {
+            Stage::Waiting => self.begin(),
+            Stage::Claimed(claim) => self.run_claimed(claim),
+            Stage::Ran(job, entry) => self.finish(job, entry),
+        }
+    }
+
+    /// Steps until the queue is closed.
+    pub fn run(mut self) {
+        loop {
+            match self.step() {
+                Step::Closed => return,
+                Step::Idle => wait(self.queue.shared()),
+                Step::Held => self.hold(),
+                _ => {}
+            }
+        }
+    }
+
+    fn begin(&mut self) -> Step {
+        let shared = self.queue.shared().clone();
+        let free = {
+            let mut state = shared.state();
+            if state.closing {
+                return Step::Closed;
+            }
+            if state.free.is_none() && state.claimable().is_none() {
+                return Step::Idle;
+            }
+            state.free.take()
+        };
+        if let Some(FreeRequest { unload_models, free_memory }) = free {
+            // A panic here costs nothing but what was not freed.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.runner.free(unload_models, free_memory)));
+            return Step::Freed;
+        }
+        match self.queue.call(|keeper| keeper.claim()) {
+            Ok(Some(claim)) => {
+                shared.emit_status();
+                shared.emit(&QueueEvent::Started { job: &claim.job, at_ms: claim.started_ms });
+                self.stage = Stage::Claimed(claim);
+                Step::Claimed
+            }
+            Ok(None) => Step::Idle,
+            Err(QueueError::Closed) => Step::Closed,
+            Err(_) => Step::Held,
+        }
+    }
+
+    fn run_claimed(&mut self, claim: Claim) -> Step {
+        let shared = self.queue.shared().clone();
+        let Claim { job, cancel, started_ms } = claim;
+        let mut narrator = Narrator {
+            shared: &shared,
+            job: &job,
+            previews: shared.wants_previews(&job),
+            messages: vec![Message::Start { timestamp_ms: started_ms }],
+        };
+        let run = catch_unwind(AssertUnwindSafe(|| self.runner.run(&job, &cancel, &mut narrator)));
+        let messages = narrator.messages;
+        let outcome = run.unwrap_or_else(|panic| {
+            let _ = catch_unwind(AssertUnwindSafe(|| self.runner.free(true, true)));
+            Outcome::failed(Failure::of_prompt("Panic", panic_text(panic.as_ref())))
+        });
+        if matches!(outcome.end, End::Interrupted(_)) && shared.state().closing {
+            let sequence = job.sequence;
+            // If this cannot be written, the prompt counts as begun once, and begins again all the same.
+            let _ = self.queue.call(move |keeper| keeper.give_back(sequence));
+            return Step::Returned;
+        }
+        let entry = HistoryEntry::new(job.clone(), messages, outcome, self.queue.now_ms());
+        self.stage = Stage::Ran(job, Arc::new(entry));
+        Step::Ran
+    }
+
+    fn finish(&mut self, job: Arc<Job>, entry: Arc<HistoryEntry>) -> Step {
+        let shared = self.queue.shared().clone();
+        let finished = entry.clone();
+        if self.queue.call(move |keeper| keeper.finish(finished)).is_err() {
+            return Step::Closed;
+        }
+        shared.emit(&QueueEvent::Finished { job: &job, entry: &entry });
+        shared.emit_status();
+        shared.emit(&QueueEvent::Released { job: &job });
+        Step::Finished
+    }
+
+    fn hold(&self) {
+        let shared = self.queue.shared();
+        let state = shared.state();
+        if !state.closing {
+            drop(shared.bell.wait_timeout(state, RETRY_PAUSE));
+        }
+    }
+}
+
+impl WorkerThread {
+    pub(crate) fn spawn(queue: Queue, runner: Box<dyn Runner>) -> std::io::Result<Self> {
+        let worker = Worker::new(queue, runner);
+        std::thread::Builder::new().name("queue-worker".into()).spawn(move || worker.run()).map(Self)
+    }
+
+    /// Waits for the worker to end, which it does once the queue is closed and its prompt has ended.
+    pub fn join(self) {
+        // What panics in a runner is caught; anything else was told by the panic itself.
+        let _ = self.0.join();
+    }
+}
+
+/// Passes a run's events on, with the time, and keeps those that the history shows.
+struct Narrator<'a> {
+    shared: &'a Shared,
+    job: &'a Arc<Job>,
+    previews: bool,
+    messages: Vec<Message>,
+}
+
+impl Observer for Narrator<'_> {
+    fn observe(&mut self, event: Event<'_>) {
+        let at_ms = (self.shared.clock)();
+        if let Event::Cached(nodes) = event {
+            self.messages.push(Message::Cached { nodes: nodes.to_vec(), timestamp_ms: at_ms });
+        }
+        self.shared.emit(&QueueEvent::Node { job: self.job, at_ms, event: &event });
+    }
+
+    fn wants_previews(&self) -> bool {
+        self.previews
+    }
+}
+
+/// Waits until there may be something to do.
+fn wait(shared: &Shared) {
+    let state = shared.state();
+    let idle = |state: &mut crate::state::State| !state.closing && state.free.is_none() && state.claimable().is_none();
+    drop(shared.bell.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner));
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the program met an error of its own: {}", text.unwrap_or("no message"))
+}
