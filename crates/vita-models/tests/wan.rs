@@ -13,7 +13,8 @@ use vita_weights::{Role, Weights};
 /// Below the 1e-4 that modules are held to: a wrong epsilon shows.
 const BOUND: f64 = 2e-5;
 
-const FIXTURES: [&str; 5] = ["dit_t2v", "dit_t2v_two_heads", "dit_ti2v", "dit_i2v_image_branch", "dit_i2v_36_channels"];
+const FIXTURES: [&str; 6] =
+    ["dit_t2v", "dit_t2v_two_heads", "dit_ti2v", "dit_i2v_image_branch", "dit_i2v_36_channels", "dit_flf2v"];
 
 fn load(weights: &Weights) -> Wan {
     Wan::load(weights, &mut |_, _| ControlFlow::Continue(())).unwrap()
@@ -35,7 +36,7 @@ impl Sample {
             x: row("x"),
             timesteps: row("timestep").to_vec(),
             context: row("context"),
-            clip: has_clip.then(|| row("clip")),
+            clip: has_clip.then(|| row("clip_fea")),
         }
     }
 
@@ -83,6 +84,7 @@ fn sizes_are_found() {
         Config { in_dim: 48, out_dim: 48, ..plain },
         Config { in_dim: 36, image, ..plain },
         Config { in_dim: 36, ..plain },
+        Config { in_dim: 36, image: Some(ImageConfig { dim: 48, positions: Some(14) }), ..plain },
     ]) {
         let weights = Fixture::open(name).weights(Role::DiffusionModel);
         assert_eq!(Config::of(&weights).unwrap(), want, "{name}");
@@ -112,7 +114,12 @@ fn odd_sizes_are_padded_and_cropped() {
 
 #[test]
 fn parts_change_nothing() {
-    for (name, case) in [("dit_t2v", "odd"), ("dit_ti2v", "timestep_per_frame"), ("dit_i2v_image_branch", "clip")] {
+    for (name, case) in [
+        ("dit_t2v", "odd"),
+        ("dit_ti2v", "timestep_per_frame"),
+        ("dit_i2v_image_branch", "clip"),
+        ("dit_flf2v", "two_images"),
+    ] {
         let fixture = Fixture::open(name);
         let wan = load(&fixture.weights(Role::DiffusionModel));
         let sample = Sample::of(&fixture, case, 0);

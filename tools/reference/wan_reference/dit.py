@@ -1,7 +1,7 @@
 """The Wan video transformer: diffusers' module under the original checkpoint's names.
 
 A config is a dict: dim, heads, layers, ffn_dim, text_dim, in_dim, out_dim, and image_dim where
-the model has the image branch of Wan 2.1 I2V.
+the model has the image branch of Wan 2.1 I2V, and clip_positions (514) where it tells two images apart.
 """
 
 import re
@@ -54,6 +54,7 @@ def build(config: dict) -> WanTransformer3DModel:
         num_layers=config["layers"],
         image_dim=image_dim,
         added_kv_proj_dim=config["dim"] if image_dim else None,
+        pos_embed_seq_len=config.get("clip_positions"),
     ).eval()
 
 
@@ -88,13 +89,16 @@ def forward(
     x: torch.Tensor,
     timestep: torch.Tensor,
     context: torch.Tensor,
-    clip: torch.Tensor | None = None,
+    clip_fea: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """x: [B, C, T, H, W]; timestep: [B], or [B, T] for one a latent frame; context: [B, S, text_dim]; out as x.
 
-    With `clip` [B, 257, image_dim] the context must have 512 rows: diffusers takes the last 512 as text.
+    With `clip_fea` [B, 257, image_dim] the context must have 512 rows: diffusers takes the last 512 as text. Of two
+    images there are twice as many rows; diffusers wants them as twice the batch.
     """
+    if clip_fea is not None and model.condition_embedder.image_embedder.pos_embed is not None:
+        clip_fea = clip_fea.reshape(2 * clip_fea.shape[0], -1, clip_fea.shape[2])
     if timestep.ndim == 2:
         tokens_per_frame = (x.shape[3] // 2) * (x.shape[4] // 2)
         timestep = timestep.repeat_interleave(tokens_per_frame, dim=1)
-    return model(x, timestep, context, encoder_hidden_states_image=clip, return_dict=False)[0]
+    return model(x, timestep, context, encoder_hidden_states_image=clip_fea, return_dict=False)[0]

@@ -87,18 +87,23 @@ impl ClipVision {
     /// # Errors
     /// If the pixels have another form.
     pub fn forward(&self, pixels: &Tensor) -> Result<Tensor, InputError> {
-        let &Config { dim, image_size: size, .. } = &self.config;
+        let size = self.config.image_size;
         if *pixels.dims() != [3, size, size] {
             return Err(InputError::Pixels { found: pixels.dims(), size });
         }
+        let x = self.pre_layrnorm.forward(&self.embeddings(pixels));
+        Ok(self.layers.iter().fold(x, |x, block| block.forward(x)))
+    }
+
+    /// The class token and the patches, each at its place, `[L, C]`.
+    fn embeddings(&self, pixels: &Tensor) -> Tensor {
         let patches = self.patch_embedding.forward(&self.patches(pixels), Activation::None); // [L - 1, C]
         let mut x = self.position_embedding.to_contiguous_f32();
-        let (class, rest) = x.f32s_mut().split_at_mut(dim);
+        let (class, rest) = x.f32s_mut().split_at_mut(self.config.dim);
         for (to, from) in [(class, &self.class_embedding), (rest, &patches)] {
             to.iter_mut().zip(from.f32s()).for_each(|(sum, value)| *sum += value);
         }
-        let x = self.pre_layrnorm.forward(&x);
-        Ok(self.layers.iter().fold(x, |x, block| block.forward(x)))
+        x
     }
 
     /// Values in the order of a convolution weight, `[L - 1, 3 * patch * patch]`.
@@ -112,8 +117,11 @@ impl ClipVision {
 
 /// Bytes of activations at the largest moment; weights are not among them.
 pub fn peak_bytes(config: &Config) -> usize {
-    let wide = (5 * config.dim).max(3 * config.dim + config.ffn_dim);
-    config.token_count() * wide * DType::F32.size_bytes()
+    let &Config { dim, ffn_dim, image_size, .. } = config;
+    let tokens = config.token_count();
+    let block = tokens * (7 * dim).max(2 * dim + ffn_dim);
+    let embeddings = 3 * image_size * image_size + tokens * dim;
+    block.max(embeddings) * DType::F32.size_bytes()
 }
 
 /// Floating-point operations of one picture: two for each multiplication of the products.

@@ -33,7 +33,12 @@ impl Fixture {
 
     /// PyTorch's answer.
     pub fn output(&self, case: &str) -> Tensor {
-        self.file.tensor(&format!("out.{case}.out")).unwrap()
+        self.answer(case, "out")
+    }
+
+    /// One of several answers.
+    pub fn answer(&self, case: &str, name: &str) -> Tensor {
+        self.file.tensor(&format!("out.{case}.{name}")).unwrap()
     }
 
     /// The weights, as a checkpoint of their own would hold them.
