@@ -5,8 +5,10 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use vita_graph::{End, Failure, Outcome};
 
-use crate::{End, Failure, Interruption, Job, JobStatus, Outcome};
+use crate::stored::FailureTwin;
+use crate::{Job, JobStatus};
 
 /// A prompt that ran, and what became of it.
 #[derive(Clone, Debug)]
@@ -20,7 +22,7 @@ pub struct HistoryEntry {
 }
 
 /// What clients were told of a prompt and can read again in the history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Message {
     /// `execution_start`
     Start {
@@ -42,14 +44,19 @@ pub enum Message {
     /// `execution_error`
     Error {
         /// What failed.
+        #[serde(with = "FailureTwin")]
         failure: Failure,
         /// Milliseconds since 1970.
         timestamp_ms: u64,
     },
     /// `execution_interrupted`
     Interrupted {
-        /// Where.
-        interruption: Interruption,
+        /// The node that ran or was about to.
+        node: String,
+        /// Its class.
+        class: String,
+        /// Nodes that ran to their end, in order.
+        executed: Vec<String>,
         /// Milliseconds since 1970.
         timestamp_ms: u64,
     },
@@ -81,7 +88,7 @@ impl HistoryEntry {
     pub(crate) fn new(job: Arc<Job>, mut messages: Vec<Message>, outcome: Outcome, timestamp_ms: u64) -> Self {
         messages.push(match outcome.end {
             End::Success => Message::Success { timestamp_ms },
-            End::Interrupted(interruption) => Message::Interrupted { interruption, timestamp_ms },
+            End::Interrupted { node, class, executed } => Message::Interrupted { node, class, executed, timestamp_ms },
             End::Failed(failure) => Message::Error { failure, timestamp_ms },
         });
         Self { job, outputs: outcome.outputs, messages }

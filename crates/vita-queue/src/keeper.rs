@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use crate::outcome::Outcome;
 use crate::queue::Shared;
 use crate::state::{Running, Slot};
 use crate::store::{Operation, SavedEntry, Store};
+use crate::stored::failed_prompt;
 use crate::worker::Claim;
-use crate::{Failure, HistoryEntry, HistoryLimit, Job, JobSummary, Message, Place, QueueError, QueueEvent, Ticket};
+use crate::{HistoryEntry, HistoryLimit, Job, JobSummary, Message, Place, QueueError, QueueEvent, Ticket};
 
 /// The most prompts that share a commit: enough to hide a slow disk, few enough to answer soon.
 const GROUP_MAX: usize = 256;
@@ -75,8 +75,8 @@ impl Keeper {
         self.store.commit(Operation::Recover, |write| write.requeue_running(STARTS_MAX))?;
         for queued in given_up {
             let start = Message::Start { timestamp_ms: queued.started_ms };
-            let failure = Failure::of_prompt("ProcessEnded", "the process ended twice while this prompt ran");
-            let entry = HistoryEntry::new(Arc::new(queued.job), vec![start], Outcome::failed(failure), now_ms);
+            let outcome = failed_prompt("ProcessEnded", "the process ended twice while this prompt ran".into());
+            let entry = HistoryEntry::new(Arc::new(queued.job), vec![start], outcome, now_ms);
             self.finish(Arc::new(entry))?;
         }
         self.prune();

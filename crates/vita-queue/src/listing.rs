@@ -5,8 +5,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use vita_graph::Failure;
 
-use crate::{Failure, HistoryEntry, Job};
+use crate::{HistoryEntry, Job};
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,6 +55,7 @@ pub struct ResultSummary {
     /// The one to show.
     pub preview: Option<Preview>,
     /// Why it failed, if it did.
+    #[serde(with = "crate::stored::option")]
     pub failure: Option<Failure>,
 }
 

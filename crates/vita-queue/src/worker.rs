@@ -7,11 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use vita_base::Cancel;
-use vita_graph::{Event, Observer};
+use vita_graph::{End, Event, Observer, Outcome};
 
 use crate::queue::Shared;
 use crate::state::FreeRequest;
-use crate::{End, Failure, HistoryEntry, Job, Message, Outcome, Queue, QueueError, QueueEvent};
+use crate::stored::failed_prompt;
+use crate::{HistoryEntry, Job, Message, Queue, QueueError, QueueEvent};
 
 /// How long the worker waits before it asks again for what could not be written.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -142,9 +143,9 @@ impl Worker {
         let messages = narrator.messages;
         let outcome = run.unwrap_or_else(|panic| {
             let _ = catch_unwind(AssertUnwindSafe(|| self.runner.free(true, true)));
-            Outcome::failed(Failure::of_prompt("Panic", panic_text(panic.as_ref())))
+            failed_prompt("Panic", panic_text(panic.as_ref()))
         });
-        if matches!(outcome.end, End::Interrupted(_)) && shared.state().closing {
+        if matches!(outcome.end, End::Interrupted { .. }) && shared.state().closing {
             let sequence = job.sequence;
             // If this cannot be written, the prompt counts as begun once, and begins again all the same.
             let _ = self.queue.call(move |keeper| keeper.give_back(sequence));

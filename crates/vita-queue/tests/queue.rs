@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use indexmap::IndexMap;
 use serde_json::json;
 use vita_base::Cancel;
-use vita_graph::Observer;
+use vita_graph::{End, Observer, Outcome};
 use vita_queue::{
-    Durability, End, HistoryLimit, HistoryQuery, Job, Outcome, Place, Queue, QueueOptions, Runner, Step, Submission,
-    Worker,
+    Durability, HistoryLimit, HistoryQuery, Job, Place, Queue, QueueOptions, Runner, Step, Submission, Worker,
 };
 
 struct Toy;
