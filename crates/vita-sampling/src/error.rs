@@ -2,7 +2,7 @@
 
 use vita_base::Hint;
 
-use crate::{SCHEDULERS, SOLVERS};
+use crate::{SCHEDULERS, SOLVERS, WRAPPER_SCHEDULERS};
 
 /// Settings that no run can have.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -54,6 +54,38 @@ pub enum Error {
         /// What would do.
         steps_min: usize,
     },
+    /// A scheduler name that the wrapper does not have, or that only other models run on.
+    #[error("no scheduler of the Wan wrapper is called `{name}`, or it is for another model")]
+    UnknownWrapperScheduler {
+        /// What was asked for.
+        name: String,
+    },
+    /// A range of steps that is empty or goes beyond the schedule.
+    #[error("steps {first} to {end} of a schedule of {steps} are none")]
+    StepRange {
+        /// First step, from 0.
+        first: usize,
+        /// First step that is not run.
+        end: usize,
+        /// Steps of the schedule.
+        steps: usize,
+    },
+    /// Levels of one's own for a schedule that has its own.
+    #[error("`{name}` has levels of its own and takes no others")]
+    FixedSchedule {
+        /// The scheduler.
+        name: &'static str,
+    },
+    /// A number of steps that a distilled schedule does not have.
+    #[error("`{name}` is made for {most} steps, not {steps}")]
+    FixedSteps {
+        /// The scheduler.
+        name: &'static str,
+        /// What was asked for.
+        steps: usize,
+        /// What it has.
+        most: usize,
+    },
     /// A solver of the CFG++ kind where only the guided latent is at hand.
     #[error("`{name}` goes by the negative prompt's latent, which this run does not make")]
     NeedsUncond {
@@ -77,6 +109,13 @@ impl Hint for Error {
                 Some("ask for more steps, a wider range of them, or another sampler or scheduler".into())
             }
             Self::LongSchedule { .. } => Some("use a larger denoise, or 0 to keep the latent as it is".into()),
+            Self::UnknownWrapperScheduler { .. } => {
+                let names: Vec<&str> = WRAPPER_SCHEDULERS.iter().map(|scheduler| scheduler.name).collect();
+                Some(format!("the schedulers are: {}", names.join(", ")))
+            }
+            Self::StepRange { .. } => Some("let the first step be below the end, and the end at most the steps".into()),
+            Self::FixedSchedule { .. } => Some("leave the levels away, or take another scheduler".into()),
+            Self::FixedSteps { most, .. } => Some(format!("ask for {most} steps, or take another scheduler")),
             Self::NeedsUncond { name } => Some(format!("take `{}`", name.trim_end_matches("_cfg_pp"))),
             Self::Number { .. } => None,
         }

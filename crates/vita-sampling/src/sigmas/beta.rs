@@ -16,7 +16,7 @@ pub fn levels(flow: &Flow, steps: usize) -> Vec<f32> {
 }
 
 /// Where the distribution has a share of 0..=1 of its mass below. It is symmetric about one half.
-fn quantile(share: f64) -> f64 {
+pub fn quantile(share: f64) -> f64 {
     if share > 0.5 {
         return 1.0 - lower_quantile(1.0 - share);
     }

@@ -1,6 +1,6 @@
 //! Schedules: which noise levels a run goes through.
 
-mod beta;
+pub(crate) mod beta;
 mod ddim_uniform;
 mod exponential;
 mod karras;

@@ -214,7 +214,7 @@ impl Walk<'_> {
 }
 
 /// `ln((1 - s) / s)`: the logarithm of signal over noise.
-fn log_snr(sigma: f64) -> f64 {
+pub(crate) fn log_snr(sigma: f64) -> f64 {
     ((1.0 - sigma) / sigma).ln()
 }
 
