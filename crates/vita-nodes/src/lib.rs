@@ -7,14 +7,20 @@
 //! out of the [`Studio`]. A folder's `mod.rs` lists its nodes; a test compares the list with the folder.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod comfy;
 pub mod data;
+mod expression;
 mod gguf;
 mod prelude;
 mod resize;
+mod studio;
+#[cfg(test)]
+mod testing;
 mod vhs;
 mod wan_wrapper;
 
+pub use studio::{Clock, Settings, Studio};
 use vita_graph::{Node, Registry};
 
 /// Every node, in the order of the lists.

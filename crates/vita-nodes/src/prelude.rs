@@ -37,3 +37,8 @@ pub(crate) fn lines() -> Field {
 pub(crate) fn one(value: impl Into<Value>) -> Result<Outputs, NodeError> {
     Ok(Outputs::values([value.into()]))
 }
+
+/// A line of text, without a default.
+pub(crate) fn line() -> Field {
+    field(Kind::Text { default: None, multiline: false, dynamic_prompts: false })
+}

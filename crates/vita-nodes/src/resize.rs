@@ -1,1 +1,0 @@
-//! Pictures to another size, as PyTorch's `interpolate` and Pillow's `resize` do it.

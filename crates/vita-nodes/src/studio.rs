@@ -1,0 +1,101 @@
+//! What the program offers to its nodes.
+
+use std::any::Any;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vita_folders::{Folders, LocalTime, Place};
+use vita_graph::Host;
+
+/// What nodes take out of their context: directories, settings, the clock.
+pub struct Studio {
+    /// Where models, inputs and results lie.
+    pub folders: Folders,
+    /// How nodes behave.
+    pub settings: Settings,
+    clock: Clock,
+    names: AtomicU64,
+}
+
+/// How nodes behave.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether prompts and workflows are left out of files.
+    pub disable_metadata: bool,
+    /// The FFmpeg program, if there is one: for formats that are not written natively, and for sound.
+    pub ffmpeg: Option<PathBuf>,
+}
+
+/// Tells the time of day where the user is.
+pub type Clock = Box<dyn Fn() -> LocalTime + Send + Sync>;
+
+impl Studio {
+    /// `seed` makes the names of previews differ between runs of the program.
+    pub fn new(folders: Folders, settings: Settings, clock: Clock, seed: u64) -> Self {
+        Self { folders, settings, clock, names: AtomicU64::new(seed) }
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> LocalTime {
+        (self.clock)()
+    }
+
+    /// Five letters that are others each time.
+    pub(crate) fn letters(&self) -> String {
+        // SplitMix64: consecutive numbers give unrelated ones.
+        let mut bits = self.names.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        let letter = |i: u32| char::from(b'a' + (bits / 26u64.pow(i) % 26) as u8);
+        (0..5).map(letter).collect()
+    }
+}
+
+/// Pictures of the input directory, as the folder of a file picker.
+pub(crate) const INPUT_IMAGES: &str = "input/image";
+/// Videos of the input directory, as the folder of a file picker.
+pub(crate) const INPUT_VIDEOS: &str = "input/video";
+
+/// Endings of what counts as a picture and as a video, by their media types.
+const IMAGES: &[&str] = &[
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg",
+    ".ico",
+];
+const VIDEOS: &[&str] =
+    &[".mp4", ".m4v", ".mov", ".qt", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".3gp", ".wmv", ".flv"];
+
+impl Host for Studio {
+    fn files(&self, folder: &str) -> Vec<String> {
+        let ending_in = |endings: &[&str]| {
+            let mut names = self.folders.top_files(Place::Input);
+            names.retain(|name| {
+                let name = name.to_lowercase();
+                endings.iter().any(|ending| name.ends_with(ending))
+            });
+            names
+        };
+        match folder {
+            INPUT_IMAGES => ending_in(IMAGES),
+            INPUT_VIDEOS => ending_in(VIDEOS),
+            "input" => self.folders.top_files(Place::Input),
+            category => self.folders.files(category),
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    #[test]
+    fn letters_differ() {
+        let bench = Bench::new();
+        let all: std::collections::HashSet<String> = (0..1000).map(|_| bench.studio().letters()).collect();
+        assert!(all.len() > 990 && all.iter().all(|letters| letters.len() == 5), "{}", all.len());
+    }
+}
