@@ -14,6 +14,7 @@ mod body;
 mod config;
 mod files;
 mod guard;
+mod ids;
 mod logs;
 mod page;
 mod routes;
@@ -24,7 +25,7 @@ mod wire;
 
 pub use app::{App, Parts, router};
 pub use config::{PreviewMethod, ServerConfig, TlsFiles, Versions};
-pub use logs::{LogLayer, LogRing};
-pub use serve::{ServeError, Served, bind};
+pub use logs::{LogEntry, LogLayer, LogRing};
+pub use serve::{ServeError, Server};
 pub use socket::Hub;
 pub use surroundings::{Device, Memory, Surroundings};

@@ -40,9 +40,3 @@ pub struct Device {
     /// What of it is free, in bytes.
     pub free_bytes: u64,
 }
-
-/// Milliseconds since 1970.
-pub(crate) fn epoch_ms(surroundings: &dyn Surroundings) -> u64 {
-    let since = surroundings.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}

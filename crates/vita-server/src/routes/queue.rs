@@ -1,0 +1,66 @@
+//! `/queue`, `/interrupt`, `/free`: what waits and runs, and how it is stopped.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use serde_json::Value as Json;
+
+use super::{blocking, queue_trouble};
+use crate::App;
+use crate::body::{done, json_text, members};
+use crate::wire::{ids, truthy};
+
+/// `GET /queue`
+pub(super) async fn show(State(app): State<Arc<App>>) -> Response {
+    json_text(StatusCode::OK, app.queue_body())
+}
+
+/// `POST /queue`: `{"clear": true}` and `{"delete": [ids]}` take out what waits, never what runs.
+pub(super) async fn change(State(app): State<Arc<App>>, body: Bytes) -> Response {
+    let members = match members(&body) {
+        Ok(members) => members,
+        Err(refusal) => return *refusal,
+    };
+    let changed = blocking(move || {
+        if truthy(members.get("clear")) {
+            app.queue.clear()?;
+        }
+        match ids(members.get("delete")) {
+            Some(ids) => app.queue.delete(&ids),
+            None => Ok(0),
+        }
+    });
+    match changed.await {
+        Ok(_) => done(),
+        Err(error) => queue_trouble(&error),
+    }
+}
+
+/// `POST /interrupt`: stops what runs, or with `{"prompt_id": id}` that prompt if it is the one that runs.
+pub(super) async fn interrupt(State(app): State<Arc<App>>, body: Bytes) -> Response {
+    let body: Json = serde_json::from_slice(&body).unwrap_or_default();
+    let stopped = match &body["prompt_id"] {
+        Json::String(id) if !id.is_empty() => app.queue.interrupt_job(id),
+        _ => app.queue.interrupt(),
+    };
+    if stopped {
+        tracing::info!("The running prompt was asked to stop.");
+    }
+    done()
+}
+
+/// `POST /free`: `{"unload_models", "free_memory"}`, done before the next prompt begins.
+pub(super) async fn free(State(app): State<Arc<App>>, body: Bytes) -> Response {
+    let members = match members(&body) {
+        Ok(members) => members,
+        Err(refusal) => return *refusal,
+    };
+    let (models, memory) = (truthy(members.get("unload_models")), truthy(members.get("free_memory")));
+    if models || memory {
+        app.queue.free(models, memory);
+    }
+    done()
+}
