@@ -102,7 +102,7 @@ pub enum NodeError {
 
 impl NodeError {
     /// An error with its hint and its causes.
-    pub fn of(error: &(impl Hint)) -> Self {
+    pub fn of(error: &impl Hint) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
