@@ -29,8 +29,10 @@ def scale(pixels, width, height, method):
         squeezed = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
         image = Image.fromarray(np.ascontiguousarray(squeezed))
         # Along the rows first, as Pillow did it always before version 13, which chooses.
+        mode = image.mode
+        image = image.convert("RGBa") if mode == "RGBA" else image
         image = image.resize((width, image.height), Image.Resampling.LANCZOS)
-        scaled = image.resize((width, height), Image.Resampling.LANCZOS)
+        scaled = image.resize((width, height), Image.Resampling.LANCZOS).convert(mode)
         return np.asarray(scaled).astype(np.float32).reshape(height, width, -1) / 255.0
     tensor = torch.from_numpy(pixels.astype(np.float32) / 255.0).movedim(-1, 0)[None]
     scaled = torch.nn.functional.interpolate(tensor, size=(height, width), mode=method)
