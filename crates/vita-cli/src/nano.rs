@@ -1,15 +1,9 @@
 //! The small model, compiled in, so that the program makes videos without any other file.
 
 use vita_base::Report;
+use vita_pipeline::Open;
 use vita_tensor::Bytes;
 use vita_weights::Checkpoint;
-
-/// A system's three checkpoints.
-pub struct Checkpoints {
-    pub dit: Checkpoint,
-    pub text_encoder: Checkpoint,
-    pub vae: Checkpoint,
-}
 
 static DIT: &[u8] = include_bytes!("../../../assets/nano/nano-t2v-dit.safetensors");
 static TEXT_ENCODER: &[u8] = include_bytes!("../../../assets/nano/nano-umt5.safetensors");
@@ -19,12 +13,14 @@ static VAE: &[u8] = include_bytes!("../../../assets/nano/nano-vae.safetensors");
 ///
 /// # Errors
 /// If one is damaged; a test sees to it that they are not.
-pub fn checkpoints() -> Result<Checkpoints, Report> {
+pub fn checkpoints() -> Result<Open, Report> {
     let open = |bytes, name| Checkpoint::from_bytes(Bytes::from_static(bytes), name);
-    Ok(Checkpoints {
+    Ok(Open {
         dit: open(DIT, "nano-t2v-dit.safetensors")?,
         text_encoder: open(TEXT_ENCODER, "nano-umt5.safetensors")?,
         vae: open(VAE, "nano-vae.safetensors")?,
+        dit_low: None,
+        clip_vision: None,
     })
 }
 
@@ -34,9 +30,9 @@ mod tests {
 
     #[test]
     fn its_files_are_whole_fit_together_and_are_small() {
-        let Checkpoints { dit, text_encoder, vae } = checkpoints().unwrap();
-        let bytes = dit.size_bytes() + text_encoder.size_bytes() + vae.size_bytes();
+        let open = checkpoints().unwrap();
+        let bytes = open.dit.size_bytes() + open.text_encoder.size_bytes() + open.vae.size_bytes();
         assert!(bytes < 15_000_000, "{bytes} bytes");
-        vita_pipeline::Models::new(dit, text_encoder, vae).unwrap();
+        vita_pipeline::Models::new(open).unwrap();
     }
 }

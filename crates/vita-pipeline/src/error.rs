@@ -3,20 +3,26 @@
 use std::path::PathBuf;
 
 use vita_base::{Hint, bytes_text};
+use vita_tensor::Dims;
 
-use crate::presets::PRESETS;
+use crate::whole::PRESETS;
 use crate::progress::Stage;
+
+/// What [`Error::Mismatch`] counts where the autoencoder is of the wrong generation.
+pub(crate) const LATENT_CHANNELS: &str = "latent channels";
 
 /// Why there is no video.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A width or height that patches cannot fill.
-    #[error("{what} {pixels} is not a multiple of 16; {}", nearest_text(nearest))]
+    #[error("{what} {pixels} is not a multiple of {step}; {}", nearest_text(nearest))]
     Size {
         /// `width` or `height`.
         what: &'static str,
         /// What was asked for.
         pixels: usize,
+        /// What sizes are multiples of.
+        step: usize,
         /// What would do.
         nearest: Vec<usize>,
     },
@@ -98,6 +104,150 @@ pub enum Error {
         /// What it is.
         system: String,
     },
+    /// An image for a system that takes none.
+    #[error("`{file}` is {system}, which makes videos of text alone and takes no image")]
+    ImageUnexpected {
+        /// The transformer's file.
+        file: String,
+        /// What it is.
+        system: String,
+    },
+    /// A last image for a system that takes a first one only.
+    #[error("`{file}` is {system}, which takes an image to start from, and none to end with")]
+    LastImageUnexpected {
+        /// The transformer's file.
+        file: String,
+        /// What it is.
+        system: String,
+    },
+    /// A system that sees its image through CLIP, without the encoder.
+    #[error("`{file}` is {system}, which needs a CLIP vision encoder beside it")]
+    NeedsClipVision {
+        /// The transformer's file.
+        file: String,
+        /// What it is.
+        system: String,
+    },
+    /// Two experts that are not two halves of one system.
+    #[error("the experts do not belong together: `{high_file}` is {high}, but `{low_file}` is {low}")]
+    ExpertsDiffer {
+        /// The file for high noise.
+        high_file: String,
+        /// What it is.
+        high: String,
+        /// The file for low noise.
+        low_file: String,
+        /// What it is.
+        low: String,
+    },
+    /// Two experts, each in the other's place by their names.
+    #[error("the experts are swapped: `{high_file}` was given for high noise, `{low_file}` for low noise")]
+    ExpertsSwapped {
+        /// The file for high noise.
+        high_file: String,
+        /// The file for low noise.
+        low_file: String,
+    },
+    /// A setting of the second expert where there is one model.
+    #[error("{what} is for systems of two experts, and `{file}` is one model")]
+    OneExpert {
+        /// The setting.
+        what: &'static str,
+        /// The transformer's file.
+        file: String,
+    },
+    /// Pictures of another form.
+    #[error("the pictures are {found}, expected [frames, height, width, 3], none of them 0")]
+    Pictures {
+        /// Their shape.
+        found: Dims,
+    },
+    /// A latent of another form.
+    #[error("the latent is {found}, expected {expected}")]
+    LatentShape {
+        /// Its shape.
+        found: Dims,
+        /// The form.
+        expected: String,
+    },
+    /// A latent of channels whose scale is not known.
+    #[error("latents of {found} channels belong to no Wan autoencoder, expected 16 or 48")]
+    LatentChannels {
+        /// Their channels.
+        found: usize,
+    },
+    /// A latent that another autoencoder made.
+    #[error("the latent has {found} channels, but the VAE `{file}` takes {expected}")]
+    LatentOfAnotherVae {
+        /// Its channels.
+        found: usize,
+        /// The autoencoder's file.
+        file: String,
+        /// Channels that it takes.
+        expected: usize,
+    },
+    /// A latent that is for another transformer.
+    #[error("the latent has {found} channels, but `{file}` works on {expected}")]
+    LatentOfAnotherModel {
+        /// Its channels.
+        found: usize,
+        /// The transformer's file.
+        file: String,
+        /// Channels that it works on.
+        expected: usize,
+    },
+    /// Latents of an image that were made for a video of another size.
+    #[error("the image was prepared as a latent {found}, which is not of {} x {} x {} (frames, rows, columns)", expected[0], expected[1], expected[2])]
+    ImageLatent {
+        /// Its shape.
+        found: Dims,
+        /// Frames, rows and columns of the latent that is sampled.
+        expected: [usize; 3],
+    },
+    /// Two tensors whose shapes should be equal.
+    #[error("the {what} is {found}, but the {other} is {expected}")]
+    Shapes {
+        /// One tensor.
+        what: &'static str,
+        /// Its shape.
+        found: Dims,
+        /// The other.
+        other: &'static str,
+        /// Its shape.
+        expected: Dims,
+    },
+    /// A mask of another form.
+    #[error("the noise mask is {found}, expected [frames, rows, columns], none of them 0")]
+    NoiseMask {
+        /// Its shape.
+        found: Dims,
+    },
+    /// Noise levels that no run goes through.
+    #[error("the sigmas do not fall from at most 1 to at least 0")]
+    Sigmas,
+    /// Guidance without a negative prompt.
+    #[error("guidance other than 1 needs a negative prompt")]
+    NoNegative,
+    /// A prompt that another text encoder encoded.
+    #[error("the prompt's embedding is {found} wide, but `{file}` takes {expected}")]
+    PromptWidth {
+        /// Its width.
+        found: usize,
+        /// The transformer's file.
+        file: String,
+        /// The width that it takes.
+        expected: usize,
+    },
+    /// Features of another vision encoder.
+    #[error("the image's CLIP features are {found} wide, but `{file}` takes {expected}")]
+    ClipWidth {
+        /// Their width.
+        found: usize,
+        /// The transformer's file.
+        file: String,
+        /// The width that it takes.
+        expected: usize,
+    },
     /// A request that does not fit in memory.
     #[error("this run needs about {}, and {} are free", bytes_text(*needed_bytes), bytes_text(*free_bytes))]
     Memory {
@@ -107,8 +257,8 @@ pub enum Error {
         free_bytes: u64,
         /// The stage of the largest moment.
         stage: Stage,
-        /// The most frames of the same size that would fit, and the largest size of the same shape with the same frames.
-        fits: Fits,
+        /// What would fit, where someone looked for it.
+        fits: Option<Fits>,
     },
     /// Numbers that are none.
     #[error("the latent holds values that are not numbers after step {step} of {total}")]
@@ -146,7 +296,13 @@ pub enum Error {
     Sampling(#[from] vita_sampling::Error),
     /// An input that the autoencoder refuses.
     #[error(transparent)]
-    Vae(#[from] vita_models::vae21::InputError),
+    Vae(#[from] vita_models::vae::InputError),
+    /// A fault of the autoencoder's file.
+    #[error(transparent)]
+    VaeFile(vita_models::vae::Error),
+    /// A picture that the vision encoder refuses.
+    #[error(transparent)]
+    ClipVision(#[from] vita_models::clip_vision::InputError),
     /// Whoever takes the frames could not.
     #[error("cannot write the frames: {0}")]
     Sink(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -162,12 +318,22 @@ impl From<vita_models::wan::Error> for Error {
     }
 }
 
+impl From<vita_models::vae::Error> for Error {
+    fn from(error: vita_models::vae::Error) -> Self {
+        match error {
+            vita_models::vae::Error::Weights(error) => Self::Weights(error),
+            vita_models::vae::Error::Input(error) => Self::Vae(error),
+            error => Self::VaeFile(error),
+        }
+    }
+}
+
 /// What would fit where a request does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fits {
-    /// Frames at the size asked for.
+    /// The most frames at the size asked for.
     pub frames: Option<usize>,
-    /// Width and height with the frames asked for.
+    /// The largest width and height of about the shape asked for, with its frames.
     pub size: Option<(usize, usize)>,
 }
 
@@ -184,9 +350,27 @@ impl Hint for Error {
             Self::NoTokenizer { .. } => {
                 Some("put `spiece.model` or `tokenizer.json` of google/umt5-xxl into the same folder".into())
             }
+            Self::Mismatch { what: LATENT_CHANNELS, .. } => Some(
+                "models of 16 latent channels take the VAE of Wan 2.1 (`wan_2.1_vae.safetensors`), the 5B model of Wan 2.2 takes that of 48 (`wan2.2_vae.safetensors`)".into(),
+            ),
             Self::Mismatch { .. } => Some("take both files from the same system".into()),
-            Self::NeedsImage { .. } => Some("take a text-to-video file".into()),
-            Self::Memory { stage, fits, .. } => Some(match (fits.frames, fits.size) {
+            Self::NeedsImage { .. } => Some("give it an image, or take a text-to-video file".into()),
+            Self::ImageUnexpected { .. } => Some("leave the image out, or take an image-to-video file".into()),
+            Self::LastImageUnexpected { .. } => {
+                Some("leave the last image out, or take a first-last-frame file (FLF2V) or Wan2.2 I2V A14B".into())
+            }
+            Self::NeedsClipVision { .. } => Some("take `clip_vision_h.safetensors`".into()),
+            Self::ExpertsDiffer { .. } => Some("take both files from the same system".into()),
+            Self::ExpertsSwapped { .. } => Some("give each file in the other's place".into()),
+            Self::OneExpert { .. } => Some("leave it out, or give a file for low noise too".into()),
+            Self::LatentOfAnotherVae { .. } | Self::LatentOfAnotherModel { .. } => {
+                Some("take the VAE and the diffusion model from the same system".into())
+            }
+            Self::ImageLatent { .. } => Some("prepare the image for the size and frames of the latent".into()),
+            Self::PromptWidth { .. } => Some("take the text encoder of the same system".into()),
+            Self::ClipWidth { .. } => Some("take the CLIP vision encoder of the same system".into()),
+            Self::Memory { fits: None, .. } => Some("take fewer frames, a smaller size or a smaller model".into()),
+            Self::Memory { stage, fits: Some(fits), .. } => Some(match (fits.frames, fits.size) {
                 (None, None) => {
                     format!("the {stage} stage alone takes more at the smallest size; take a smaller model")
                 }
@@ -207,6 +391,8 @@ impl Hint for Error {
             Self::Wan(error) => error.hint(),
             Self::Text(error) => error.hint(),
             Self::Vae(error) => error.hint(),
+            Self::VaeFile(error) => error.hint(),
+            Self::ClipVision(error) => error.hint(),
             Self::Tokenizer(error) => error.hint(),
             Self::Sampling(error) => error.hint(),
             _ => None,

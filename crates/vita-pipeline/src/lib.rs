@@ -1,29 +1,55 @@
-//! Prompt to frames: which network runs when, on what, and for how long.
+//! Prompts and pictures to frames: which network runs when, on what, and for how long.
 //!
-//! [`text_to_video`] is a whole run: text encoder, transformer and autoencoder are loaded one after the
-//! other and dropped when they are done, so the largest of them decides what memory a run takes
-//! ([`estimate`] says it beforehand). Events go to an [`Observer`], frames to a closure, and a
-//! [`Cancel`] stops the run within one block of the transformer.
+//! **Parts.** [`TextEncoder`], [`Transformer`], [`Vae`] and [`ClipVision`] are opened files, cheap to clone; each
+//! does one thing: a prompt to [`TextRows`], a [`SampleJob`] to a [`Latent`] ([`sample`], [`sample_experts`]),
+//! pictures to latents and back, a picture to features. [`image_to_video`] makes the [`Conditioning`] of pictures.
+//! The workflow nodes stand on these.
 //!
-//! Knows no clock, no terminal and no file format of videos: these are the caller's.
+//! **A whole run.** [`make_video`] puts the parts together for a [`VideoRequest`]; [`estimate`] says beforehand what
+//! memory it takes. The `generate` command stands on this.
+//!
+//! **Around both** is an [`Environment`]: events go to an [`Observer`], a [`Cancel`] stops the work within one
+//! block of the transformer, and loaded networks are kept in a [`Residency`], which bounds the memory of all.
+//!
+//! Pictures are `[F, H, W, 3]` in 0..1. Knows no clock, no terminal and no file format of videos: these are the
+//! caller's.
 #![forbid(unsafe_code)]
 
 mod conditioning;
-mod denoise;
+mod environment;
 mod error;
+mod frame;
 pub mod guidance;
+pub mod image_to_video;
+mod latent;
 mod memory;
-mod models;
-mod presets;
+mod parts;
 mod progress;
-mod request;
-mod run;
+mod prompt_markup;
+mod residency;
+pub mod resize;
+mod sampling;
+mod whole;
 
+pub use conditioning::{Conditioning, ImageConditioning, KnownFrames};
+pub use environment::Environment;
 pub use error::{Error, Fits};
-pub use memory::{Estimate, StageMemory, estimate};
-pub use models::Models;
-pub use presets::{Defaults, Files, PRESETS, Paths, Preset};
+pub use frame::{Frame, Sink, SinkError, pictures};
+pub use guidance::{Cfg, CfgZeroStar};
+pub use latent::{Latent, LatentSpace, latent_format};
+pub use memory::{Estimate, StageMemory};
+pub use parts::{
+    ClipCrop, ClipFeatures, ClipVision, DecodeOptions, ModelPatches, PromptStyle, TextEncoder, TextRows, Transformer,
+    Vae, below_each_other,
+};
 pub use progress::{Event, Observer, Stage};
-pub use request::{FRAME_STEP, FRAMES_MAX, SIDE_MAX, SIZE_STEP, Sampling, TextToVideo};
-pub use run::{Environment, Frame, Sink, Summary, text_to_video};
+pub use residency::{LoadedNetwork, Residency};
+pub use sampling::{
+    Experts, Noise, SampleJob, Sampled, Schedule, Steps, Switch, basic_schedule, sample, sample_experts,
+};
 pub use vita_base::Cancel;
+pub use vita_models::vae::Tile;
+pub use whole::{
+    Defaults, FRAME_STEP, FRAMES_MAX, Files, Models, Open, PRESETS, Paths, Preset, SIDE_MAX, SIZE_STEP, Sampling,
+    Source, Summary, VideoRequest, estimate, make_video,
+};

@@ -10,6 +10,8 @@ pub enum Stage {
     Loading,
     /// Encoding the prompts.
     Text,
+    /// Encoding pictures.
+    Image,
     /// Denoising.
     Sampling,
     /// Latents to frames.
@@ -22,6 +24,7 @@ impl Stage {
         match self {
             Self::Loading => "loading",
             Self::Text => "text",
+            Self::Image => "image",
             Self::Sampling => "sampling",
             Self::Decoding => "decoding",
         }

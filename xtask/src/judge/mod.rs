@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use vita_base::Report;
-use vita_pipeline::{Cancel, Environment, Models, Paths, Sampling, TextToVideo, text_to_video};
+use vita_pipeline::{Cancel, Environment, Models, Paths, Residency, Sampling, VideoRequest, make_video};
 
 use clip::{Clip, Seen, Settings};
 
@@ -80,6 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
         dit: file("nano-t2v-dit.safetensors"),
         text_encoder: file("nano-umt5.safetensors"),
         vae: file("nano-vae.safetensors"),
+        ..Paths::default()
     })?;
     let count = arguments.pairs.unwrap_or(eval.pairs.len()).min(eval.pairs.len());
     let mut tally = Tally::default();
@@ -107,30 +108,25 @@ fn read(path: &std::path::Path) -> Result<Eval, Report> {
 }
 
 fn make(models: &Models, pair: &Pair, sampling: &EvalSampling, arguments: &Arguments) -> Result<Clip, Report> {
-    let request = TextToVideo {
-        prompt: pair.prompt.clone(),
-        negative_prompt: String::new(),
-        width: pair.width,
-        height: pair.height,
-        frames: pair.frames,
-        sampling: Sampling {
-            seed: pair.seed,
-            steps: arguments.steps.unwrap_or(sampling.steps),
-            cfg: arguments.cfg.unwrap_or(sampling.cfg),
-            shift: arguments.shift.unwrap_or(sampling.shift),
-            sampler: sampling.sampler.clone(),
-            scheduler: sampling.scheduler.clone(),
-        },
-        tile: None,
+    let sampling = Sampling {
+        seed: pair.seed,
+        steps: arguments.steps.unwrap_or(sampling.steps),
+        cfg: arguments.cfg.unwrap_or(sampling.cfg),
+        cfg_low: None,
+        shift: arguments.shift.unwrap_or(sampling.shift),
+        sampler: sampling.sampler.clone(),
+        scheduler: sampling.scheduler.clone(),
+        denoise: 1.0,
     };
+    let request = VideoRequest::of_text(&pair.prompt, [pair.width, pair.height], pair.frames, sampling);
     let mut clip = Clip { width: pair.width, height: pair.height, frames: Vec::new() };
     let mut environment = Environment {
         cancel: &Cancel::default(),
         observer: &mut (),
         clock: &|| Duration::ZERO,
-        memory_free_bytes: None,
+        residency: &Residency::one(None),
     };
-    text_to_video(models, &request, &mut environment, &mut |frame| {
+    make_video(models, &request, &mut environment, &mut |frame| {
         clip.frames.push(frame.rgb.to_vec());
         Ok(())
     })?;

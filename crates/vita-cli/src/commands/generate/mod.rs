@@ -11,7 +11,9 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, value_parser};
 use vita_base::{Report, bytes_text};
 use vita_media::{Frame, FrameRate, SinkOptions, WebpQuality};
-use vita_pipeline::{Cancel, Defaults, Environment, PRESETS, Sampling, Summary, TextToVideo, estimate, text_to_video};
+use vita_pipeline::{
+    Cancel, Defaults, Environment, PRESETS, Residency, Sampling, Source, Summary, VideoRequest, estimate, make_video,
+};
 use vita_sampling::{SCHEDULERS, SOLVERS};
 
 use crate::arguments::{Bytes, Size};
@@ -119,7 +121,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
         cancel: &Cancel::default(),
         observer: &mut progress,
         clock: &|| start.elapsed(),
-        memory_free_bytes: free_bytes,
+        residency: &Residency::one(free_bytes),
     };
     let summary = make(&system, &request, environment, &output)?;
     let written = output.finish()?;
@@ -145,10 +147,10 @@ const MP4_QUANTIZER: u8 = 18;
 /// Close to the frames; half the size of 95.
 const WEBP_QUALITY: WebpQuality = WebpQuality::Lossy(90.0);
 
-fn request(arguments: &Arguments, defaults: &Defaults, seed: u64) -> TextToVideo {
+fn request(arguments: &Arguments, defaults: &Defaults, seed: u64) -> VideoRequest {
     let size = arguments.size.unwrap_or(Size { width: defaults.width, height: defaults.height });
     let name = |given: &Option<String>, default: &str| given.clone().unwrap_or_else(|| default.to_owned());
-    TextToVideo {
+    VideoRequest {
         prompt: arguments.prompt.clone(),
         negative_prompt: arguments.negative.clone(),
         width: size.width,
@@ -161,7 +163,11 @@ fn request(arguments: &Arguments, defaults: &Defaults, seed: u64) -> TextToVideo
             shift: arguments.shift.unwrap_or(defaults.shift),
             sampler: name(&arguments.sampler, defaults.sampler),
             scheduler: name(&arguments.scheduler, defaults.scheduler),
+            cfg_low: None,
+            denoise: 1.0,
         },
+        source: Source::Text,
+        switch: None,
         tile: arguments.tile.map(|side| side as usize),
     }
 }
@@ -169,12 +175,12 @@ fn request(arguments: &Arguments, defaults: &Defaults, seed: u64) -> TextToVideo
 /// Runs the pipeline, frame by frame into the output.
 fn make(
     system: &System,
-    request: &TextToVideo,
+    request: &VideoRequest,
     mut environment: Environment<'_>,
     output: &Output,
 ) -> Result<Summary, Report> {
     let mut refused = None;
-    let made = text_to_video(&system.models, request, &mut environment, &mut |frame| {
+    let made = make_video(&system.models, request, &mut environment, &mut |frame| {
         let picture = Frame::new(frame.width as u32, frame.height as u32, frame.rgb);
         picture.and_then(|picture| output.push(picture)).map_err(|error| {
             // Kept, since its hint would be lost on the way through the pipeline.
@@ -191,11 +197,11 @@ fn make(
 /// Says what is about to be made, and what memory it takes.
 fn announce(
     system: &System,
-    request: &TextToVideo,
+    request: &VideoRequest,
     frame_rate: FrameRate,
     free_bytes: Option<u64>,
 ) -> Result<(), Report> {
-    let TextToVideo { width, height, frames, sampling, .. } = request;
+    let VideoRequest { width, height, frames, sampling, .. } = request;
     let seconds = frame_rate.seconds(*frames as u64);
     let plural = if *frames == 1 { "" } else { "s" };
     terminal::note(&format!(

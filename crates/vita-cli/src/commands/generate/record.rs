@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use vita_base::seconds_text;
 use vita_media::{FrameRate, Metadata};
-use vita_pipeline::{Sampling, TextToVideo};
+use vita_pipeline::{Sampling, VideoRequest};
 
 use super::system::System;
 
@@ -44,9 +44,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub fn new(request: &TextToVideo, frame_rate: FrameRate) -> Self {
-        let TextToVideo { prompt, negative_prompt, width, height, frames, sampling, tile } = request.clone();
-        let Sampling { seed, steps, cfg, shift, sampler, scheduler } = sampling;
+    pub fn new(request: &VideoRequest, frame_rate: FrameRate) -> Self {
+        let VideoRequest { prompt, negative_prompt, width, height, frames, sampling, tile, .. } = request.clone();
+        let Sampling { seed, steps, cfg, shift, sampler, scheduler, .. } = sampling;
         let fps = frame_rate.as_f64();
         Self { prompt, negative_prompt, width, height, frames, fps, steps, cfg, shift, sampler, scheduler, seed, tile }
     }

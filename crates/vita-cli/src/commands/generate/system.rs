@@ -72,7 +72,7 @@ impl Arguments {
 
     fn paths(&self) -> Option<Paths> {
         let [dit, text_encoder, vae] = [&self.dit, &self.text_encoder, &self.vae].map(Clone::clone);
-        Some(Paths { dit: dit?, text_encoder: text_encoder?, vae: vae? })
+        Some(Paths { dit: dit?, text_encoder: text_encoder?, vae: vae?, ..Paths::default() })
     }
 
     /// A model whose files are all in the models folder, or else the one inside the program.
@@ -105,16 +105,10 @@ impl Choice {
     pub fn open(self) -> Result<System, Report> {
         let checkpoints = match &self.paths {
             None => nano::checkpoints()?,
-            Some(paths) => nano::Checkpoints {
-                dit: Checkpoint::open(&paths.dit)?,
-                text_encoder: Checkpoint::open(&paths.text_encoder)?,
-                vae: Checkpoint::open(&paths.vae)?,
-            },
+            Some(paths) => paths.open()?,
         };
-        let file_name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let files = self.paths.iter().flat_map(|paths| [&paths.dit, &paths.text_encoder, &paths.vae]);
-        let files = files.map(file_name).collect();
-        let nano::Checkpoints { dit, text_encoder, vae } = checkpoints;
-        Ok(System { name: self.name, files, models: Models::new(dit, text_encoder, vae)? })
+        let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let files = self.paths.iter().flat_map(Paths::all).map(file_name).collect();
+        Ok(System { name: self.name, files, models: Models::new(checkpoints)? })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::models::Paths;
 use crate::Error;
 
 /// A system by name.
@@ -49,17 +50,6 @@ pub struct Defaults {
     pub sampler: &'static str,
     /// Schedule.
     pub scheduler: &'static str,
-}
-
-/// A system's three files.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Paths {
-    /// The transformer.
-    pub dit: PathBuf,
-    /// The text encoder.
-    pub text_encoder: PathBuf,
-    /// The autoencoder.
-    pub vae: PathBuf,
 }
 
 /// Every system, the small one first.
@@ -170,6 +160,7 @@ impl Preset {
             dit: one(DIT_FOLDERS, files.dit, "diffusion model")?,
             text_encoder: one(TEXT_ENCODER_FOLDERS, files.text_encoder, "text encoder")?,
             vae: one(VAE_FOLDERS, files.vae, "VAE")?,
+            ..Paths::default()
         }))
     }
 }

@@ -1,0 +1,169 @@
+//! The Wan transformer, with what is changed about it for a run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use vita_models::vae::LatentFormat;
+use vita_models::wan::{self, HIDDEN_BYTES_MAX, LayoutOptions, Wan};
+use vita_weights::{Checkpoint, Role};
+
+use super::Part;
+use crate::Error;
+use crate::environment::Environment;
+use crate::guidance::CfgZeroStar;
+use crate::latent::latent_format;
+use crate::memory::StageMemory;
+use crate::progress::Stage;
+
+/// A transformer, opened, and what is changed about it. Cheap to clone; changes are the clone's own.
+#[derive(Clone)]
+pub struct Transformer {
+    part: Arc<Part<wan::Config>>,
+    patches: ModelPatches,
+}
+
+/// What is changed about a transformer for a run. None of it touches loaded weights.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelPatches {
+    /// Flow shift of the noise levels; `None` is [`ModelPatches::SHIFT`].
+    pub shift: Option<f64>,
+    /// Guidance whose negative prompt is scaled to fit the prompt.
+    pub cfg_zero_star: Option<CfgZeroStar>,
+}
+
+impl ModelPatches {
+    /// Shift of a Wan model in ComfyUI, unless it is changed.
+    pub const SHIFT: f64 = 8.0;
+
+    /// The flow shift in effect.
+    pub fn shift(&self) -> f64 {
+        self.shift.unwrap_or(Self::SHIFT)
+    }
+}
+
+impl Transformer {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no Wan transformer that can be run.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::new(&Checkpoint::open(path)?)
+    }
+
+    /// The same of a checkpoint that is open already.
+    ///
+    /// # Errors
+    /// As [`Transformer::open`].
+    pub fn new(checkpoint: &Checkpoint) -> Result<Self, Error> {
+        let weights = checkpoint.weights(Role::DiffusionModel)?;
+        let config = wan::Config::of(&weights)?;
+        latent_format(config.out_dim)?;
+        Ok(Self { part: Arc::new(Part::new(weights, config, "diffusion model")), patches: ModelPatches::default() })
+    }
+
+    /// The same network, with changes of its own.
+    #[must_use]
+    pub fn patched(&self, change: impl FnOnce(&mut ModelPatches)) -> Self {
+        let mut patched = self.clone();
+        change(&mut patched.patches);
+        patched
+    }
+
+    /// What is changed about it.
+    pub fn patches(&self) -> &ModelPatches {
+        &self.patches
+    }
+
+    /// Its file, as it was given.
+    pub fn file(&self) -> &str {
+        self.part.file()
+    }
+
+    /// Its sizes.
+    pub fn config(&self) -> &wan::Config {
+        &self.part.config
+    }
+
+    /// What it is, in a few words: "Wan2.1 I2V 14B".
+    pub fn system(&self) -> String {
+        vita_weights::identify(self.part.weights.checkpoint()).system
+    }
+
+    /// Channels of its latents: 16 or 48.
+    pub fn latent_channels(&self) -> usize {
+        self.part.config.out_dim
+    }
+
+    /// The scale of its latents.
+    pub fn latent_format(&self) -> &'static LatentFormat {
+        latent_format(self.latent_channels()).expect("checked when it was opened")
+    }
+
+    /// Whether image latents and a mask go in beside the noise: 4 + 16 channels.
+    pub fn takes_image_latents(&self) -> bool {
+        self.part.config.in_dim == self.part.config.out_dim + MASK_CHANNELS + self.part.config.out_dim
+    }
+
+    /// Width of the CLIP features that it takes, if it takes any.
+    pub fn clip_width(&self) -> Option<usize> {
+        self.part.config.image.map(|image| image.dim)
+    }
+
+    /// Whether it tells a first frame's CLIP features from a last frame's.
+    pub fn takes_last_image(&self) -> bool {
+        self.part.config.image.is_some_and(|image| image.positions.is_some())
+    }
+
+    /// Whether each latent frame has a timestep of its own, 0 for those that are kept: Wan2.2 TI2V.
+    pub fn has_frame_timesteps(&self) -> bool {
+        self.part.config.out_dim == TI2V_CHANNELS && self.part.config.in_dim == TI2V_CHANNELS
+    }
+
+    pub(crate) fn load(&self, memory: StageMemory, environment: &mut Environment) -> Result<Arc<Wan>, Error> {
+        let part = &self.part;
+        environment.network(&part.id, memory, part.config.layers, |environment, loading| {
+            Ok(Wan::load(&part.weights, &mut |_, _| {
+                environment.step(loading);
+                environment.proceed()
+            })?)
+        })
+    }
+
+    /// What sampling a latent of `[T, h, w]` takes, with the keys of each prompt.
+    pub(crate) fn memory(&self, latent: [usize; 3], text_keys: &[usize], image_keys: usize) -> StageMemory {
+        let config = &self.part.config;
+        let longest = text_keys.iter().copied().max().unwrap_or(1);
+        let workload = wan::Workload { latent, text_keys: longest, image_keys };
+        let contexts: usize = text_keys.iter().map(|&keys| config.context_bytes(keys, image_keys)).sum();
+        // The sampler's own: latent, noise, the model's two answers and a solver's history.
+        let pixels = latent.iter().product::<usize>() * size_of::<f32>();
+        let latents = 8 * config.out_dim * pixels;
+        // What goes in beside the noise: kept, and together with the noise.
+        let beside = (config.in_dim - config.out_dim.min(config.in_dim)) * pixels;
+        let inputs = if beside > 0 { beside + config.in_dim * pixels } else { 0 };
+        let activations = config.activation_bytes(&workload, LAYOUT) + contexts + latents + inputs;
+        StageMemory {
+            stage: Stage::Sampling,
+            weight_bytes: self.part.bytes,
+            activation_bytes: activations as u64,
+        }
+    }
+
+    /// A part of the network that holds values that are not numbers itself.
+    pub(crate) fn broken_tensor(&self) -> Option<String> {
+        use vita_tensor::Tensor;
+        let broken = self.part.weights.all().find(|(_, stored)| {
+            let dtype = stored.element_type.dtype().filter(|dtype| dtype.is_float());
+            let tensor = dtype.and_then(|dtype| Tensor::from_bytes(stored.bytes.clone(), dtype, &stored.dims).ok());
+            tensor.is_some_and(|tensor| !crate::frame::is_finite(&vita_ops::to_f32(&tensor)))
+        });
+        broken.map(|(name, _)| name.to_owned())
+    }
+}
+
+/// Channels that say which frames are known.
+pub(crate) const MASK_CHANNELS: usize = 4;
+
+const TI2V_CHANNELS: usize = 48;
+
+pub(crate) const LAYOUT: LayoutOptions = LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX };

@@ -1,0 +1,171 @@
+//! A sampling run as ComfyUI's own nodes do it.
+
+use vita_sampling::{Denoised, Flow, Run, sample_levels};
+use vita_tensor::Tensor;
+
+use super::job::{Noise, SampleJob, Sampled};
+use super::network::{Network, Which};
+use super::noise_mask::NoiseMask;
+use crate::environment::Environment;
+use crate::frame::is_finite;
+use crate::guidance::{Cfg, CfgZeroStar, guide, needs_negative, zero_star_scale};
+use crate::latent::{Latent, LatentSpace, is_zero};
+use crate::progress::Stage;
+use crate::Error;
+
+/// Runs a job.
+///
+/// # Errors
+/// If the job's parts do not fit each other, the model cannot be loaded or gives no numbers, or the work was
+/// cancelled.
+pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled, Error> {
+    let sigmas = job.levels()?;
+    let solver = job.solver()?;
+    let latent = fitting(job)?;
+    let step_count = sigmas.len().saturating_sub(1);
+    if step_count == 0 {
+        return Ok(Sampled { denoised: latent.clone(), latent });
+    }
+    let [_, frames, rows, columns] = latent.sizes()?;
+    let start = latent.samples_in(LatentSpace::Normalised)?;
+    let noise = job.noise.draw(start.dims())?;
+    let needs_negative = job.cfg.needs_negative(step_count) || solver.needs_uncond;
+    let negative = match (&job.negative, needs_negative) {
+        (Some(negative), true) => Some(negative),
+        (None, true) => return Err(Error::NoNegative),
+        (_, false) => None,
+    };
+    let network = Network::load(&job.model, [frames, rows, columns], &job.positive, negative, environment)?;
+    let mask = latent.noise_mask.as_ref().map(|mask| NoiseMask::new(mask, [frames, rows, columns])).transpose()?;
+    let mut guided = Guided {
+        network: &network,
+        cfg: &job.cfg,
+        zero_star: job.model.patches().cfg_zero_star,
+        needs_uncond: solver.needs_uncond,
+        mask: mask.map(|mask| Masked {
+            mask,
+            start: start.clone(),
+            noise: noise.clone(),
+            has_frame_timesteps: job.model.has_frame_timesteps(),
+        }),
+    };
+
+    let run = Run { solver, flow: Flow::new(job.model.patches().shift())?, sigmas, seed: job.seed };
+    let mut stage = environment.begin(Stage::Sampling, step_count);
+    let done = std::cell::Cell::new(0);
+    let mut last = None;
+    let end = sample_levels(
+        run,
+        &start,
+        noise.as_ref(),
+        &mut |x: &Tensor, sigma| guided.denoised(x, sigma, done.get()),
+        &mut |step, denoised: &Tensor| {
+            if !is_finite(denoised) {
+                return Err(Error::NotFinite { step, total: stage.total(), culprit: job.model.broken_tensor() });
+            }
+            done.set(step);
+            environment.step(&mut stage);
+            environment.preview(step, || job.model.latent_format().preview(denoised, 0));
+            last = Some(denoised.clone());
+            environment.check()
+        },
+    )?;
+    environment.end(stage);
+    let out = |samples| Latent { samples, noise_mask: latent.noise_mask.clone(), space: LatentSpace::Normalised };
+    let denoised = out(last.unwrap_or_else(|| end.clone()));
+    Ok(Sampled { latent: out(end), denoised })
+}
+
+/// The job's latent; one of nothing is given the model's channels.
+fn fitting(job: &SampleJob) -> Result<Latent, Error> {
+    let [channels, frames, rows, columns] = job.latent.sizes()?;
+    let expected = job.model.latent_channels();
+    if channels == expected {
+        return Ok(job.latent.clone());
+    }
+    match is_zero(&job.latent.samples) {
+        true => Ok(Latent { samples: Tensor::zeros([expected, frames, rows, columns]), ..job.latent.clone() }),
+        false => Err(Error::LatentOfAnotherModel { found: channels, file: job.model.file().into(), expected }),
+    }
+}
+
+/// Denoised latents of noisy ones, guided.
+struct Guided<'a> {
+    network: &'a Network,
+    cfg: &'a Cfg,
+    zero_star: Option<CfgZeroStar>,
+    needs_uncond: bool,
+    mask: Option<Masked>,
+}
+
+/// What is kept of a latent while the rest is made.
+struct Masked {
+    mask: NoiseMask,
+    start: Tensor,
+    noise: Option<Tensor>,
+    has_frame_timesteps: bool,
+}
+
+impl Guided<'_> {
+    fn denoised(&mut self, x: &Tensor, sigma: f32, step: usize) -> Result<Denoised, Error> {
+        let Some(masked) = &self.mask else {
+            return self.unmasked(x, sigma, &[sigma * Flow::TIMESTEP_MAX], step);
+        };
+        let timestep = sigma * Flow::TIMESTEP_MAX;
+        let (kept, timesteps) = match masked.has_frame_timesteps {
+            true => (masked.start.clone(), masked.mask.timesteps(timestep)),
+            false => (masked.noisy(sigma), vec![timestep]),
+        };
+        let x = masked.mask.blend(x, &kept);
+        let made = self.unmasked(&x, sigma, &timesteps, step)?;
+        let held = |made: &Tensor| masked.mask.blend(made, &masked.start);
+        Ok(Denoised { guided: held(&made.guided), uncond: made.uncond })
+    }
+
+    /// `x - sigma v`, guided.
+    fn unmasked(&self, x: &Tensor, sigma: f32, timesteps: &[f32], step: usize) -> Result<Denoised, Error> {
+        let cfg = self.cfg.at(step);
+        let one = |which| -> Result<Tensor, Error> {
+            let v = self.network.velocity(x, timesteps, which)?;
+            Ok(vita_ops::combine(&[(1.0, x), (-sigma, &v)]))
+        };
+        let cond = one(Which::Positive)?;
+        if !needs_negative(cfg) && !self.needs_uncond {
+            return Ok(cond.into());
+        }
+        let uncond = one(Which::Negative)?;
+        let guided = match self.zero_star {
+            None => guide(&cond, &uncond, cfg),
+            Some(zero) => zero_star(x, &cond, &uncond, cfg, step < zero.zero_steps),
+        };
+        Ok(Denoised { guided, uncond: self.needs_uncond.then_some(uncond) })
+    }
+}
+
+/// Guidance whose negative answer is scaled, as ComfyUI's `CFGZeroStar` has it: the scale is that of velocities,
+/// `(x - D) / sigma`, and what is scaled is the denoised latent.
+fn zero_star(x: &Tensor, cond: &Tensor, uncond: &Tensor, cfg: f64, stands_still: bool) -> Tensor {
+    if stands_still {
+        return x.clone();
+    }
+    let moved = |denoised: &Tensor| vita_ops::combine(&[(1.0, x), (-1.0, denoised)]);
+    let scale = zero_star_scale(&moved(cond), &moved(uncond));
+    guide(cond, &vita_ops::combine(&[(scale, uncond)]), cfg)
+}
+
+impl Masked {
+    /// The kept latent at a noise level: `sigma noise + (1 - sigma) latent`.
+    fn noisy(&self, sigma: f32) -> Tensor {
+        match &self.noise {
+            Some(noise) => vita_ops::combine(&[(sigma, noise), (1.0 - sigma, &self.start)]),
+            None => vita_ops::combine(&[(1.0 - sigma, &self.start)]),
+        }
+    }
+}
+
+impl SampleJob {
+    /// Whether noise is added to the latent.
+    pub fn adds_noise(&self) -> bool {
+        !matches!(self.noise, Noise::None)
+    }
+}

@@ -1,0 +1,148 @@
+//! What a whole run takes, stage by stage, before it takes it; and what would fit where it does not.
+//!
+//! A stage's networks are loaded when it begins and may be dropped when it ends, so the largest stage counts.
+//! Mapped files are not counted: the system drops their pages when it needs them.
+
+use vita_tensor::Tensor;
+
+use super::models::Models;
+use super::request::{FRAME_STEP, SIZE_STEP, Source, VideoRequest};
+use super::run::{CONTEXT_STYLE, tiles};
+use crate::Error;
+use crate::error::Fits;
+use crate::guidance::needs_negative;
+use crate::memory::{Estimate, StageMemory};
+
+/// What a request takes of memory, if `free_bytes` are there for it; without a bound, what is fastest.
+///
+/// # Errors
+/// If a prompt cannot be tokenised.
+pub fn estimate(models: &Models, request: &VideoRequest, free_bytes: Option<u64>) -> Result<Estimate, Error> {
+    let prompts = [&request.prompt, &request.negative_prompt];
+    let used = if uses_negative(models, request) { 2 } else { 1 };
+    let mut tokens = Vec::with_capacity(used);
+    for prompt in &prompts[..used] {
+        tokens.push(models.text_encoder.token_count(prompt, CONTEXT_STYLE)?);
+    }
+    Ok(estimate_with(models, request, &tokens, free_bytes))
+}
+
+/// [`estimate`], and an error if that is more than what is free.
+pub(super) fn check(models: &Models, request: &VideoRequest, free_bytes: Option<u64>) -> Result<Estimate, Error> {
+    let made = estimate(models, request, free_bytes)?;
+    let (Some(free), Some(largest)) = (free_bytes, made.largest()) else { return Ok(made) };
+    if made.peak_bytes() <= free {
+        return Ok(made);
+    }
+    let step = 2 * models.vae.spatial_factor();
+    let fits =
+        |changed: VideoRequest| estimate(models, &changed, free_bytes).is_ok_and(|other| other.peak_bytes() <= free);
+    Err(Error::Memory {
+        needed_bytes: made.peak_bytes(),
+        free_bytes: free,
+        stage: largest.stage,
+        fits: Some(Fits { frames: frames_that_fit(request, fits), size: size_that_fits(request, step, fits) }),
+    })
+}
+
+/// Whether any expert's guidance asks for the negative prompt.
+pub(super) fn uses_negative(models: &Models, request: &VideoRequest) -> bool {
+    let low = models.dit_low.as_ref().and(request.sampling.cfg_low);
+    needs_negative(request.sampling.cfg) || low.is_some_and(needs_negative)
+}
+
+fn estimate_with(models: &Models, request: &VideoRequest, tokens: &[usize], free_bytes: Option<u64>) -> Estimate {
+    let longest = tokens.iter().copied().max().unwrap_or(1);
+    let [_, frames, rows, columns] = models.vae.latent_dims(request.video());
+    let latent = [frames, rows, columns];
+    let pictures = bytes_of(&request.source);
+    // The padding counts as one key.
+    let text_keys: Vec<usize> = tokens.iter().map(|count| count + 1).collect();
+    let image_keys = match (&request.source, &models.clip_vision) {
+        (Source::Image { end, .. }, Some(clip)) if models.dit.clip_width().is_some() => {
+            clip.token_count() * (1 + usize::from(end.is_some()))
+        }
+        _ => 0,
+    };
+    let experts = std::iter::once(&models.dit).chain(models.dit_low.as_ref().map(|(low, _)| low));
+    let sampling = experts.map(|dit| dit.memory(latent, &text_keys, image_keys)).max_by_key(StageMemory::bytes);
+    let image = image_memory(models, request, free_bytes);
+    let (decoding, _) = models.vae.decode_memory(latent, tiles(request), free_bytes);
+    let stages = [Some(models.text_encoder.memory(longest)), image, sampling, Some(decoding)];
+    let with_pictures =
+        |stage: StageMemory| StageMemory { activation_bytes: stage.activation_bytes + pictures, ..stage };
+    Estimate { stages: stages.into_iter().flatten().map(with_pictures).collect() }
+}
+
+/// What encoding the given pictures takes.
+fn image_memory(models: &Models, request: &VideoRequest, free_bytes: Option<u64>) -> Option<StageMemory> {
+    let video = match &request.source {
+        Source::Text => return None,
+        // The picture alone; other models see it with the grey frames behind it.
+        Source::Image { start, .. } if models.dit.has_frame_timesteps() => {
+            [start.dims()[0].min(request.frames), request.height, request.width]
+        }
+        _ => request.video(),
+    };
+    let (encoding, _) = models.vae.encode_memory(video, tiles(request), free_bytes);
+    let clip = models.clip_vision.as_ref().filter(|_| models.dit.clip_width().is_some());
+    clip.map(|clip| clip.memory()).into_iter().chain([encoding]).max_by_key(StageMemory::bytes)
+}
+
+/// Bytes of pictures that are held all the way.
+fn bytes_of(source: &Source) -> u64 {
+    let bytes = |pictures: &Tensor| pictures.size_bytes() as u64;
+    match source {
+        Source::Text => 0,
+        Source::Image { start, end } => bytes(start) + end.as_ref().map_or(0, bytes),
+        Source::Video(video) => bytes(video),
+    }
+}
+
+/// The most frames, of the size asked for.
+fn frames_that_fit(request: &VideoRequest, fits: impl Fn(VideoRequest) -> bool) -> Option<usize> {
+    let steps = largest((request.frames - 1) / FRAME_STEP, |steps| {
+        fits(VideoRequest { frames: steps * FRAME_STEP + 1, ..request.clone() })
+    })?;
+    Some(steps * FRAME_STEP + 1)
+}
+
+/// The largest size of about the shape asked for, with all frames.
+fn size_that_fits(request: &VideoRequest, step: usize, fits: impl Fn(VideoRequest) -> bool) -> Option<(usize, usize)> {
+    let longer = request.width.max(request.height) / step.max(SIZE_STEP);
+    let scaled = |pixels: usize, part: usize| (pixels * part / longer.max(1) / step).max(1) * step;
+    let size = |part| (scaled(request.width, part), scaled(request.height, part));
+    let part = largest(longer.saturating_sub(1), |part| {
+        let (width, height) = size(part.max(1));
+        fits(VideoRequest { width, height, ..request.clone() })
+    })?;
+    Some(size(part.max(1)))
+}
+
+/// The largest of `0..=most` that is good, where all below a good one are good.
+fn largest(most: usize, good: impl Fn(usize) -> bool) -> Option<usize> {
+    if !good(0) {
+        return None;
+    }
+    let (mut low, mut high) = (0, most + 1);
+    while high - low > 1 {
+        let middle = (low + high) / 2;
+        if good(middle) { low = middle } else { high = middle }
+    }
+    Some(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_good_one_is_found() {
+        for most in 0..20 {
+            for bound in 0..=most {
+                assert_eq!(largest(most, |value| value <= bound), Some(bound));
+            }
+            assert_eq!(largest(most, |_| false), None);
+        }
+    }
+}
