@@ -32,6 +32,10 @@ impl Random {
     /// Random values rounded to a dtype, as bytes of a file would be.
     pub fn weight(&mut self, dims: &[usize], dtype: DType) -> Tensor {
         let count: usize = dims.iter().product();
+        if let Some(block) = dtype.block() {
+            let bytes = (0..count / block.len).flat_map(|_| self.block(dtype, block.bytes)).collect::<Vec<u8>>();
+            return Tensor::from_bytes(Bytes::from(bytes), dtype, dims).expect("whole blocks");
+        }
         let bytes: Vec<u8> = (0..count)
             .flat_map(|_| {
                 let value = self.normal();
@@ -46,6 +50,25 @@ impl Random {
             })
             .collect();
         Tensor::from_bytes(Bytes::from(bytes), dtype, dims).expect("as many bytes as elements")
+    }
+}
+
+impl Random {
+    /// Any bytes are a block, as long as its halves are finite.
+    fn block(&mut self, dtype: DType, size_bytes: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = (0..size_bytes).map(|_| self.next() as u8).collect();
+        let halves: &[usize] = match dtype {
+            DType::Q4_1 | DType::Q5_1 | DType::Q4K | DType::Q5K => &[0, 2],
+            DType::Q2K => &[80, 82],
+            DType::Q3K => &[108],
+            DType::Q6K => &[208],
+            _ => &[0],
+        };
+        for &at in halves {
+            let half = half::f16::from_f32(self.normal() / 64.0);
+            bytes[at..at + 2].copy_from_slice(&half.to_le_bytes());
+        }
+        bytes
     }
 }
 

@@ -27,16 +27,64 @@ pub enum DType {
     I32,
     /// Token ids and masks of other programs; only ever read.
     I64,
+    /// GGUF: 4 bits, a scale every 32.
+    Q4_0,
+    /// GGUF: 4 bits, a scale and a minimum every 32.
+    Q4_1,
+    /// GGUF: 5 bits, a scale every 32.
+    Q5_0,
+    /// GGUF: 5 bits, a scale and a minimum every 32.
+    Q5_1,
+    /// GGUF: 8 bits, a scale every 32.
+    Q8_0,
+    /// GGUF: 2 bits, scales and minima every 16 under those of 256.
+    Q2K,
+    /// GGUF: 3 bits, scales every 16 under that of 256.
+    Q3K,
+    /// GGUF: 4 bits, scales and minima every 32 under those of 256.
+    Q4K,
+    /// GGUF: 5 bits, scales and minima every 32 under those of 256.
+    Q5K,
+    /// GGUF: 6 bits, scales every 16 under that of 256.
+    Q6K,
 }
 
 impl DType {
+    /// The dtypes that come in blocks ([`Self::block`]).
+    pub const QUANTISED: [Self; 10] = [
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q8_0,
+        Self::Q2K,
+        Self::Q3K,
+        Self::Q4K,
+        Self::Q5K,
+        Self::Q6K,
+    ];
+
+    /// Bytes of a number of elements; `None` if they are no whole blocks or the bytes are beyond `usize`.
+    pub const fn bytes_of(self, elements: usize) -> Option<usize> {
+        match self.block() {
+            Some(block) if elements % block.len == 0 => (elements / block.len).checked_mul(block.bytes),
+            Some(_) => None,
+            None => elements.checked_mul(self.size_bytes()),
+        }
+    }
+
     /// Bytes of one element.
+    ///
+    /// # Panics
+    /// If elements come in blocks.
     pub const fn size_bytes(self) -> usize {
         match self {
             Self::F64 | Self::I64 => 8,
             Self::F32 | Self::I32 => 4,
             Self::F16 | Self::BF16 => 2,
             Self::F8E4M3 | Self::F8E5M2 | Self::U8 => 1,
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => panic!("elements in blocks"),
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => panic!("elements in blocks"),
         }
     }
 
@@ -57,6 +105,7 @@ impl DType {
             Self::U8 => f64::from(bytes[0]),
             Self::I32 => f64::from(i32::from_le_bytes(array(bytes))),
             Self::I64 => i64::from_le_bytes(array(bytes)) as f64,
+            other => panic!("one element of {other}, which comes in blocks"),
         }
     }
 
@@ -82,6 +131,16 @@ impl fmt::Display for DType {
             Self::U8 => "u8",
             Self::I32 => "i32",
             Self::I64 => "i64",
+            Self::Q4_0 => "q4_0",
+            Self::Q4_1 => "q4_1",
+            Self::Q5_0 => "q5_0",
+            Self::Q5_1 => "q5_1",
+            Self::Q8_0 => "q8_0",
+            Self::Q2K => "q2_k",
+            Self::Q3K => "q3_k",
+            Self::Q4K => "q4_k",
+            Self::Q5K => "q5_k",
+            Self::Q6K => "q6_k",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The one thing that can be wrong with a tensor made of foreign bytes.
+//! What can be wrong with a tensor made of foreign bytes.
 
 use crate::{DType, Dims};
 
@@ -16,6 +16,16 @@ pub enum Error {
         expected_bytes: usize,
         /// Bytes that were given.
         found_bytes: usize,
+    },
+    /// Rows that are no whole blocks.
+    #[error("{dims} of {dtype} has rows that are no whole blocks of {block_len}")]
+    Blocks {
+        /// Shape that was asked for.
+        dims: Dims,
+        /// Element type that was asked for.
+        dtype: DType,
+        /// Elements of a block.
+        block_len: usize,
     },
     /// More axes than [`Dims::MAX`], or an element count beyond `usize`.
     #[error("a shape of {0} axes is not supported, or has too many elements")]

@@ -4,6 +4,7 @@
 //!   ([`memory`]): large buffers are reused, and the pool's counters are the measured peak that
 //!   a run's estimate is held against.
 //! - Weights are bytes of any [`DType`], usually a range of a mapped file, shared and read-only.
+//! - Quantised weights keep their blocks ([`DType::block`]); only whole rows of them are viewed or widened.
 //! - A [`Tensor`] is cheap to clone and to view (`narrow`, `permute`, `reshape`); writing copies
 //!   the buffer first if anyone else holds it.
 //! - A buffer on a device will be one more kind of storage; a tensor's users do not match on it.
@@ -12,12 +13,14 @@
 //! is checked before it becomes a tensor, and answered with an error.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod dims;
 mod dtype;
 mod error;
 pub mod memory;
 mod tensor;
 
+pub use blocks::{BLOCK_LEN_MAX, Block};
 pub use bytes::Bytes;
 pub use dims::Dims;
 pub use dtype::DType;

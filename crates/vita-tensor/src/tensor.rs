@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::memory::Buffer;
-use crate::{DType, Dims, Error};
+use crate::{BLOCK_LEN_MAX, DType, Dims, Error};
 
 /// A strided view of a shared buffer. Cloning and viewing copy no elements.
 #[derive(Clone)]
@@ -59,10 +59,13 @@ impl Tensor {
     /// If the bytes are not exactly as many as shape and dtype take.
     pub fn from_bytes(bytes: Bytes, dtype: DType, dims: &[usize]) -> Result<Self, Error> {
         let shape = Dims::try_new(dims).ok_or(Error::Shape(dims.len()))?;
-        let expected_bytes = dims
-            .iter()
-            .try_fold(dtype.size_bytes(), |product, &size| product.checked_mul(size))
-            .ok_or(Error::Shape(dims.len()))?;
+        let elements = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        if let (Some(block), Some(&row)) = (dtype.block(), dims.last()) {
+            if row % block.len != 0 {
+                return Err(Error::Blocks { dims: shape, dtype, block_len: block.len });
+            }
+        }
+        let expected_bytes = elements.and_then(|elements| dtype.bytes_of(elements)).ok_or(Error::Shape(dims.len()))?;
         if bytes.len() != expected_bytes {
             return Err(Error::Length { dims: shape, dtype, expected_bytes, found_bytes: bytes.len() });
         }
@@ -106,7 +109,12 @@ impl Tensor {
 
     /// Bytes that the view's elements take.
     pub fn size_bytes(&self) -> usize {
-        self.element_count() * self.dtype.size_bytes()
+        self.byte_count(self.element_count())
+    }
+
+    /// Bytes of a number of elements, which are whole blocks where the dtype has any.
+    fn byte_count(&self, elements: usize) -> usize {
+        self.dtype.bytes_of(elements).expect("whole blocks of a tensor in memory")
     }
 
     /// Whether the elements lie side by side in row-major order.
@@ -230,12 +238,11 @@ impl Tensor {
     /// If the tensor is not contiguous.
     pub fn bytes(&self) -> &[u8] {
         assert!(self.is_contiguous(), "bytes of a strided tensor");
-        let size = self.dtype.size_bytes();
         let all: &[u8] = match &self.storage {
             Storage::Pooled(buffer) => bytemuck::cast_slice(buffer.as_slice()),
             Storage::Bytes(bytes) => bytes,
         };
-        &all[self.offset * size..(self.offset + self.element_count()) * size]
+        &all[self.byte_count(self.offset)..self.byte_count(self.offset + self.element_count())]
     }
 
     /// One element, whatever the dtype: for references and tests, not for loops over a video.
@@ -292,6 +299,13 @@ impl Tensor {
     fn element(&self, index: usize) -> f64 {
         match &self.storage {
             Storage::Pooled(buffer) => f64::from(buffer.as_slice()[index]),
+            Storage::Bytes(bytes) if self.dtype.block().is_some() => {
+                let block = self.dtype.block().expect("just asked");
+                let mut values = [0.0; BLOCK_LEN_MAX];
+                let bytes = &bytes[index / block.len * block.bytes..][..block.bytes];
+                self.dtype.widen_block(bytes, &mut values[..block.len]);
+                f64::from(values[index % block.len])
+            }
             Storage::Bytes(bytes) => {
                 let size = self.dtype.size_bytes();
                 self.dtype.decode(&bytes[index * size..(index + 1) * size])
@@ -301,6 +315,15 @@ impl Tensor {
 
     fn for_each_row(&self, mut visit: impl FnMut(Row<'_>)) {
         if self.element_count() == 0 {
+            return;
+        }
+        if let (Some(block), true) = (self.dtype.block(), self.is_contiguous()) {
+            // Whole blocks at once: an element alone would cost a block each time.
+            let mut values = [0.0; BLOCK_LEN_MAX];
+            for bytes in self.bytes().chunks_exact(block.bytes) {
+                self.dtype.widen_block(bytes, &mut values[..block.len]);
+                visit(Row::F32(&values[..block.len]));
+            }
             return;
         }
         let Some((&row_len, outer)) = self.dims.split_last() else {

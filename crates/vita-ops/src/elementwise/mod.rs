@@ -75,9 +75,10 @@ pub fn to_f32(x: &Tensor) -> Tensor {
         (true, dtype) if dtype.is_float() => {
             let mut y = Tensor::scratch(x.dims());
             let bytes = x.bytes();
-            for_each_run(y.f32s_mut(), 1, |start, values| {
-                let size = dtype.size_bytes();
-                widen_slice(isa, dtype, &bytes[start * size..][..values.len() * size], values);
+            let unit = dtype.block().map_or(1, |block| block.len);
+            let bytes_of = |elements| dtype.bytes_of(elements).expect("whole blocks");
+            for_each_run(y.f32s_mut(), unit, |start, values| {
+                widen_slice(isa, dtype, &bytes[bytes_of(start)..][..bytes_of(values.len())], values);
             });
             y
         }

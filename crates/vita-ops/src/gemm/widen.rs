@@ -4,7 +4,7 @@ use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
-use vita_tensor::{DType, Tensor};
+use vita_tensor::{BLOCK_LEN_MAX, Block, DType, Tensor};
 
 use super::{BLOCK, PANEL};
 use crate::simd::Isa;
@@ -24,6 +24,12 @@ enum Data {
     BF16(Vec<u16>),
     F8E4M3(Vec<u8>),
     F8E5M2(Vec<u8>),
+    /// Quantised rows as they are stored; a panel is turned while it is widened.
+    Blocks {
+        bytes: Vec<u8>,
+        dtype: DType,
+        block: Block,
+    },
 }
 
 impl Packed {
@@ -38,6 +44,10 @@ impl Packed {
             DType::BF16 => Data::BF16(pack(bytes, rows, columns, u16::from_le_bytes)),
             DType::F8E4M3 => Data::F8E4M3(pack(bytes, rows, columns, |[byte]| byte)),
             DType::F8E5M2 => Data::F8E5M2(pack(bytes, rows, columns, |[byte]| byte)),
+            dtype if dtype.block().is_some() => {
+                let block = dtype.block().expect("just asked");
+                Data::Blocks { bytes: bytes.to_vec(), dtype, block }
+            }
             other => panic!("weights of {other}"),
         };
         Self { data, rows, depth: columns.next_multiple_of(BLOCK) }
@@ -49,6 +59,7 @@ impl Packed {
             Data::F32(values) => size_of_val(&values[..]),
             Data::F16(values) | Data::BF16(values) => size_of_val(&values[..]),
             Data::F8E4M3(values) | Data::F8E5M2(values) => size_of_val(&values[..]),
+            Data::Blocks { bytes, .. } => bytes.len(),
         }
     }
 
@@ -73,8 +84,31 @@ impl Packed {
             Data::BF16(values) => isa.run(WidenBf16 { from: &values[range], to: scratch }),
             Data::F8E4M3(values) => isa.run(WidenF8::<4> { from: &values[range], to: scratch }),
             Data::F8E5M2(values) => isa.run(WidenF8::<5> { from: &values[range], to: scratch }),
+            Data::Blocks { bytes, dtype, block } => {
+                let rows = bytes.chunks_exact(bytes.len() / self.rows).skip(panel * PANEL).take(PANEL);
+                scratch.fill(0.0);
+                for (i, row) in rows.enumerate() {
+                    widen_column(*dtype, *block, row, start, &mut scratch[i..]);
+                }
+            }
         }
         scratch
+    }
+}
+
+/// Widens elements of a quantised row, from `start` on, to every [`PANEL`]-th place of `to`, as far as both go.
+fn widen_column(dtype: DType, block: Block, row: &[u8], start: usize, to: &mut [f32]) {
+    let mut values = [0.0; BLOCK_LEN_MAX];
+    let mut places = to.iter_mut().step_by(PANEL);
+    let mut skip = start % block.len;
+    for bytes in row.chunks_exact(block.bytes).skip(start / block.len) {
+        let values = &mut values[..block.len];
+        dtype.widen_block(bytes, values);
+        for value in &values[skip..] {
+            let Some(place) = places.next() else { return };
+            *place = *value;
+        }
+        skip = 0;
     }
 }
 
@@ -83,7 +117,11 @@ impl Packed {
 /// # Panics
 /// If the dtype is not a float, or the lengths do not match.
 pub(crate) fn widen_slice(isa: Isa, dtype: DType, bytes: &[u8], to: &mut [f32]) {
-    assert_eq!(bytes.len(), to.len() * dtype.size_bytes());
+    assert_eq!(Some(bytes.len()), dtype.bytes_of(to.len()));
+    if let Some(block) = dtype.block() {
+        let blocks = bytes.chunks_exact(block.bytes).zip(to.chunks_exact_mut(block.len));
+        return blocks.for_each(|(bytes, to)| dtype.widen_block(bytes, to));
+    }
     match dtype {
         DType::F8E4M3 => isa.run(WidenF8::<4> { from: bytes, to }),
         DType::F8E5M2 => isa.run(WidenF8::<5> { from: bytes, to }),
@@ -184,6 +222,26 @@ mod tests {
                 widen_slice(isa, dtype, &codes, &mut values);
                 for (code, (got, want)) in values.iter().zip(dtype.f8_table().unwrap()).enumerate() {
                     assert!(got == want || got.is_nan() && want.is_nan(), "{isa}: {dtype} {code:#x}: {got}, {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn panels_of_quantised_rows_are_turned_while_they_are_widened() {
+        for dtype in DType::QUANTISED {
+            let weight = Random::new(6).weight(&[35, 512], dtype);
+            let packed = Packed::new(&weight);
+            assert_eq!(packed.size_bytes(), weight.size_bytes());
+            let mut scratch = vec![9.0; 7];
+            for (panel, start, len) in [(0, 0, 192), (1, 192, 192), (1, 384, 128), (0, 30, 5)] {
+                let values = packed.panel(Isa::best(), panel, start, len, &mut scratch);
+                for (i, row) in values.chunks(PANEL).enumerate() {
+                    for (j, &value) in row.iter().enumerate() {
+                        let n = panel * PANEL + j;
+                        let want = if n < 35 { weight.at(&[n, start + i]) } else { 0.0 };
+                        assert_eq!(f64::from(value), want, "{dtype} at {n}, {}", start + i);
+                    }
                 }
             }
         }

@@ -105,6 +105,23 @@ mod tests {
     }
 
     #[test]
+    fn quantised_weights_match_the_reference() {
+        for (seed, dtype) in DType::QUANTISED.into_iter().enumerate() {
+            for (rows, depth, columns) in [(3, 256, 33), (37, 768, 65), (500, 512, 32)] {
+                let mut random = Random::new(seed as u64);
+                let weight = random.weight(&[columns, depth], dtype);
+                let x = random.tensor(&[rows, depth]);
+                let want = reference::linear(&x, &weight, None, None, Activation::None);
+                let layer = Linear::new(&weight, None, None);
+                for isa in Isa::available() {
+                    let got = layer.forward_on(isa, &x, Activation::None);
+                    assert_close(&got, &want, 3e-6, format!("{isa}, {rows}x{depth}x{columns} {dtype}"));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn leading_axes_are_kept_and_no_rows_are_no_work() {
         let mut random = Random::new(1);
         let layer = Linear::new(&random.tensor(&[5, 4]), None, None);
