@@ -1,11 +1,10 @@
 //! The keeper: the one thread that changes the queue, each change on disk before it is in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use crate::queue::Shared;
+use crate::shared::Shared;
 use crate::state::{Running, Slot};
 use crate::store::{Operation, SavedEntry, Store};
 use crate::stored::failed_prompt;
@@ -57,6 +56,12 @@ impl Keeper {
         Self { shared, store, limit, unsaved: Vec::new() }
     }
 
+    /// The database, for tests.
+    #[cfg(test)]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Puts what is on disk into memory. What was running is queued again or given up.
     pub fn load(&mut self) -> Result<(), QueueError> {
         let shared = self.shared.clone();
@@ -69,7 +74,7 @@ impl Keeper {
         let (given_up, queued): (Vec<_>, Vec<_>) =
             loaded.queued.into_iter().partition(|queued| queued.running && queued.starts >= STARTS_MAX);
         for queued in queued {
-            state.insert_pending(Arc::new(queued.job), queued.starts > 0);
+            state.insert_pending(Arc::new(queued.job), queued.running || queued.resumed);
         }
         drop(state);
         self.store.commit(Operation::Recover, |write| write.requeue_running(STARTS_MAX))?;
@@ -92,7 +97,7 @@ impl Keeper {
                 None => match self.receive(inbox) {
                     Ok(command) => command,
                     Err(RecvTimeoutError::Timeout) => {
-                        self.save_unsaved();
+                        self.retry();
                         self.prune();
                         continue;
                     }
@@ -117,7 +122,6 @@ impl Keeper {
                 }
             }
             if self.store.is_dead() {
-                self.shared.dead.store(true, Ordering::Relaxed);
                 return;
             }
         }
@@ -151,7 +155,7 @@ impl Keeper {
             let replaced = state.history.key_of(&entry.job.id);
             (state.history.key_next, replaced.and_then(|key| Some((key, state.history.slot(key)?.sequence))))
         };
-        let summary = JobSummary::of_entry(&entry);
+        let summary = Arc::new(JobSummary::of_entry(&entry));
         let saved_entry = SavedEntry::new(key, &entry, &summary);
         let bytes = saved_entry.bytes;
         let written = self.write(Operation::Finish, |write| {
@@ -299,7 +303,7 @@ impl Keeper {
     fn save_unsaved(&mut self) -> bool {
         while let Some(first) = self.unsaved.first() {
             let (key, entry, replaced, deleted) = (first.key, first.entry.clone(), first.replaced, first.deleted);
-            let summary = JobSummary::of_entry(&entry);
+            let summary = Arc::new(JobSummary::of_entry(&entry));
             let saved = SavedEntry::new(key, &entry, &summary);
             let written = self.write(Operation::Finish, |write| {
                 replaced.map_or(Ok(()), |(key, sequence)| write.delete_history(key, sequence))?;
@@ -312,6 +316,17 @@ impl Keeper {
             self.unsaved.remove(0);
         }
         true
+    }
+
+    /// Writes what could not be written, or the counter to see whether the trouble is over.
+    pub fn retry(&mut self) {
+        let (trouble, counter) = {
+            let state = self.shared.state();
+            (state.trouble.is_some(), state.counter)
+        };
+        if self.save_unsaved() && trouble && self.shared.state().trouble.is_some() {
+            let _ = self.write(Operation::Retry, |write| write.set_counter(counter));
+        }
     }
 
     /// Takes an entry out of the history in memory.

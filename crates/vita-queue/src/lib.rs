@@ -19,8 +19,10 @@ mod history;
 mod job;
 mod keeper;
 mod listing;
+mod options;
 mod probe;
 mod queue;
+mod shared;
 mod state;
 mod store;
 mod stored;
@@ -30,6 +32,10 @@ pub use error::QueueError;
 pub use event::{QueueEvent, Subscriber};
 pub use history::{HistoryEntry, HistoryQuery, Message, NodeMeta};
 pub use job::{Job, JsonText, Place, Secrets, Submission, Ticket};
-pub use listing::{JobStatus, JobSummary, JobsPage, JobsQuery, Preview, ResultSummary, SortBy};
-pub use queue::{Clock, Durability, HistoryLimit, JobDetail, Queue, QueueOptions, Snapshot};
+pub use listing::{JobDetail, JobStatus, JobSummary, JobsPage, JobsQuery, Preview, ResultSummary, SortBy};
+pub use options::{Clock, Durability, HistoryLimit, QueueOptions};
+pub use queue::{Queue, Snapshot};
 pub use worker::{Runner, Step, Worker, WorkerThread};
+
+#[cfg(test)]
+mod tests;

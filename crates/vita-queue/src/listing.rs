@@ -101,9 +101,20 @@ pub enum SortBy {
 #[derive(Clone, Debug)]
 pub struct JobsPage {
     /// The jobs asked for.
-    pub jobs: Vec<JobSummary>,
+    pub jobs: Vec<Arc<JobSummary>>,
     /// How many there are in all.
     pub total: usize,
+}
+
+/// A job found by id.
+#[derive(Clone, Debug)]
+pub struct JobDetail {
+    /// As in a list.
+    pub summary: Arc<JobSummary>,
+    /// The prompt.
+    pub job: Arc<Job>,
+    /// Its place in the history, if it ended.
+    pub entry: Option<Arc<HistoryEntry>>,
 }
 
 impl JobSummary {
@@ -138,9 +149,9 @@ impl JobSummary {
 
 impl JobsQuery {
     /// The page of a list that this asks for.
-    pub(crate) fn apply(&self, jobs: impl Iterator<Item = JobSummary>) -> JobsPage {
-        let mut found: Vec<JobSummary> = jobs.filter(|job| self.matches(job)).collect();
-        let key = |job: &JobSummary| match self.sort_by {
+    pub(crate) fn apply(&self, jobs: impl Iterator<Item = Arc<JobSummary>>) -> JobsPage {
+        let mut found: Vec<Arc<JobSummary>> = jobs.filter(|job| self.matches(job)).collect();
+        let key = |job: &Arc<JobSummary>| match self.sort_by {
             SortBy::Created => job.created_ms,
             SortBy::Duration => job.duration_ms(),
         };

@@ -17,6 +17,7 @@ pub enum Point {
 }
 
 /// What is to happen there.
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests stop the queue at a point"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     GoOn,

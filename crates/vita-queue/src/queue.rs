@@ -1,64 +1,23 @@
 //! The queue as others use it, from any thread.
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Sender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use crate::keeper::{Command, Keeper};
+use crate::shared::Shared;
 use crate::state::{FreeRequest, State};
 use crate::store::{Reader, Store};
 use crate::worker::{Runner, WorkerThread};
 use crate::{
-    HistoryEntry, HistoryQuery, Job, JobStatus, JobSummary, JobsPage, JobsQuery, QueueError, QueueEvent, Submission,
-    Subscriber, Ticket,
+    HistoryEntry, HistoryQuery, Job, JobDetail, JobStatus, JobSummary, JobsPage, JobsQuery, QueueError, QueueOptions,
+    Submission, Subscriber, Ticket,
 };
-
-/// Milliseconds since 1970.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
-
-/// How a queue is opened.
-#[derive(Clone)]
-pub struct QueueOptions {
-    /// The database file; its folder must exist. Two more files beside it, `-wal` and `-shm`, belong to it, and
-    /// a `.lock` that keeps other processes out.
-    pub path: PathBuf,
-    /// Tells the time.
-    pub clock: Clock,
-    /// What an accepted prompt survives.
-    pub durability: Durability,
-    /// What the history is cut to.
-    pub history_limit: HistoryLimit,
-    /// How much of the newest history is held in memory; older entries are read from disk when asked for.
-    pub history_memory_bytes: usize,
-}
-
-/// What an accepted prompt survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The end of the process, however sudden. The last prompts may be lost when the power goes; the database
-    /// stays whole even then.
-    ProcessKill,
-    /// Also the end of power: each group of prompts is written through to the disk before it is accepted.
-    /// Beginnings and ends of runs are not: after a power cut the last prompts may run again.
-    PowerLoss,
-}
-
-/// What the history is cut to, oldest entries first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HistoryLimit {
-    /// At most so many entries.
-    pub count: Option<usize>,
-    /// None that ended longer ago.
-    pub age: Option<Duration>,
-}
 
 /// The queue at a moment.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Changes whenever any of the rest does.
+    /// Changes whenever any of the rest does: what is made from a snapshot can be kept as long as this stays.
     pub version: u64,
     /// What runs: none or one.
     pub running: Vec<Arc<Job>>,
@@ -66,17 +25,6 @@ pub struct Snapshot {
     pub pending: Vec<Arc<Job>>,
     /// Whether nothing new is begun.
     pub paused: bool,
-}
-
-/// A job found by id.
-#[derive(Clone, Debug)]
-pub struct JobDetail {
-    /// As in a list.
-    pub summary: JobSummary,
-    /// The prompt.
-    pub job: Arc<Job>,
-    /// Its place in the history, if it ended.
-    pub entry: Option<Arc<HistoryEntry>>,
 }
 
 /// The queue. Clones are the same queue; it closes with the last of them.
@@ -88,17 +36,6 @@ struct Inner {
     reader: Reader,
     commands: Option<Sender<Command>>,
     keeper: Option<JoinHandle<()>>,
-}
-
-/// What the queue, its keeper and its worker share.
-pub struct Shared {
-    pub state: Mutex<State>,
-    /// Rung when the worker may have something to do.
-    pub bell: Condvar,
-    pub clock: Clock,
-    pub subscribers: RwLock<Vec<Arc<dyn Subscriber>>>,
-    /// Set when the keeper can do no more.
-    pub dead: AtomicBool,
 }
 
 impl Queue {
@@ -119,7 +56,6 @@ impl Queue {
             bell: Condvar::new(),
             clock: options.clock,
             subscribers: RwLock::default(),
-            dead: AtomicBool::new(false),
         });
         let mut keeper = Keeper::new(shared.clone(), store, options.history_limit);
         keeper.load()?;
@@ -283,7 +219,7 @@ impl Queue {
                 return Ok(Some(JobDetail { summary: running.summary(), job: running.job.clone(), entry: None }));
             }
             if let Some(job) = state.pending().find(|job| *job.id == *id) {
-                let summary = JobSummary::of_job(job, JobStatus::Pending);
+                let summary = Arc::new(JobSummary::of_job(job, JobStatus::Pending));
                 return Ok(Some(JobDetail { summary, job: job.clone(), entry: None }));
             }
             let Some(key) = state.history.key_of(id) else { return Ok(None) };
@@ -360,28 +296,6 @@ impl Queue {
         {
             answer(Err(QueueError::Closed));
         }
-    }
-}
-
-impl Shared {
-    pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn emit(&self, event: &QueueEvent<'_>) {
-        for subscriber in self.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            subscriber.on_event(event);
-        }
-    }
-
-    pub fn emit_status(&self) {
-        let remaining = self.state().remaining();
-        self.emit(&QueueEvent::StatusChanged { remaining });
-    }
-
-    pub fn wants_previews(&self, job: &Job) -> bool {
-        let subscribers = self.subscribers.read().unwrap_or_else(PoisonError::into_inner);
-        subscribers.iter().any(|subscriber| subscriber.wants_previews(job))
     }
 }
 

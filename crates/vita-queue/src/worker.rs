@@ -9,7 +9,7 @@ use std::time::Duration;
 use vita_base::Cancel;
 use vita_graph::{End, Event, Observer, Outcome};
 
-use crate::queue::Shared;
+use crate::shared::Shared;
 use crate::state::FreeRequest;
 use crate::stored::failed_prompt;
 use crate::{HistoryEntry, Job, Message, Queue, QueueError, QueueEvent};
