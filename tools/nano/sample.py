@@ -5,9 +5,9 @@ import torch
 from vae import wan_statistics
 
 
-def noise_of(seed, frames=5, height=8, width=8):
+def noise_of(seed, channels=16, frames=5, height=8, width=8):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(1, 16, frames, height, width, generator=generator)[0]
+    return torch.randn(1, channels, frames, height, width, generator=generator)[0]
 
 
 def sigmas_of(steps, shift):
@@ -16,29 +16,44 @@ def sigmas_of(steps, shift):
 
 
 @torch.no_grad()
-def sample(dit, encoder, tokenizer, prompts, seeds, steps=20, shift=3.0, cfg=4.0, negative="", size=(5, 8, 8)):
-    """Normalised latents [count, 16, frames, height, width] by Euler's method."""
+def sample(dit, encoder, tokenizer, prompts, seeds, steps=20, shift=3.0, cfg=4.0, negative="", size=(16, 5, 8, 8),
+           extra=None, image=None, first=None, low=None, boundary=None):
+    """Normalised latents [count, channels, frames, height, width] by Euler's method.
+
+    `extra` [count, 20, ...] are channels beside the noise, `image` hidden states of the vision encoder, `first` the
+    known first latent frame [count, channels, 1, ...] of models with timesteps for each frame; below `boundary`
+    the expert `low` replaces `dit`."""
     count = len(prompts)
+    twice = lambda y: None if y is None else torch.cat((y, y))
     with torch.autocast("cpu", torch.bfloat16):
         ids, lengths = tokenizer(list(prompts) + [negative] * count)
         context = encoder(ids, lengths)
         x = torch.stack([noise_of(seed, *size) for seed in seeds])
         sigmas = sigmas_of(steps, shift)
         for sigma, following in zip(sigmas[:-1], sigmas[1:]):
+            timestep = torch.full((count,), sigma * 1000)
+            if first is not None:
+                x[:, :, :1] = first
+                timestep = timestep[:, None].repeat(1, size[1])
+                timestep[:, 0] = 0.0
+            model = dit if low is None or sigma >= boundary else low
+            inputs = x if extra is None else torch.cat((x, extra), dim=1)
             if cfg == 1.0:
-                velocity = dit(x, torch.full((count,), sigma * 1000), context[:count], lengths[:count])
+                velocity = model(inputs, timestep, context[:count], lengths[:count], image)
             else:
-                both = dit(torch.cat((x, x)), torch.full((2 * count,), sigma * 1000), context, lengths)
+                both = model(twice(inputs), twice(timestep), context, lengths, twice(image))
                 with_prompt, without = both.chunk(2)
                 velocity = without + cfg * (with_prompt - without)
             x = x + (following - sigma) * velocity
+        if first is not None:
+            x[:, :, :1] = first
     return x
 
 
 @torch.no_grad()
 def decode(vae, latents, batch=8):
     """Clips [count, frames, height, width, 3] in 0..1 as numpy, of normalised latents."""
-    mean, std = wan_statistics()
+    mean, std = wan_statistics(vae)
     clips = []
     for part in latents.split(batch):
         with torch.autocast("cpu", torch.bfloat16):

@@ -206,7 +206,7 @@ def average_gradients(params, spent, workers):
 def cache_latents(args):
     """Encodes training clips into files of CHUNK clips each; the files that exist already are kept."""
     vae = train_vae.load(args.vae)
-    mean, std = wan_statistics()
+    mean, std = wan_statistics(vae)
     os.makedirs(args.cache, exist_ok=True)
     for chunk in range(args.clips // CHUNK):
         path = os.path.join(args.cache, f"{chunk:04}.safetensors")

@@ -5,6 +5,7 @@
     python train_vae.py scale   --from vae-clips.safetensors  --out vae-scaled.safetensors
     python train_vae.py decoder --from vae-scaled.safetensors --out vae.safetensors --minutes 40
     python train_vae.py measure --from vae.safetensors
+    python train_vae.py frames  --generation 2.2 --out vae22-frames.safetensors --minutes 5    and so on
 
 `scale` gives the latents the statistics of the real Wan autoencoder; afterwards the encoder stays as it is, so
 that the video model can be trained while the decoder still improves.
@@ -18,10 +19,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import world
+from condition import as_pixels
 from optim import Optimizers
-from vae import WanVae, rescale_latents, wan_statistics
+from vae import WanVae, rescale_latents
+from vae22 import WanVae22
 
 BASE = 8
+BASES_22 = (8, 12)  # of encoder and decoder
+MARK_22 = "decoder.upsamples.0.upsamples.0.residual.2.weight"  # only the 2.2 autoencoder nests its stages
 
 
 def main():
@@ -31,11 +36,13 @@ def main():
     parser.add_argument("--out")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
+    parser.add_argument("--generation", choices=("2.1", "2.2"), default="2.1", help="of an autoencoder from nothing")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    vae = load(args.source) if args.source else WanVae(BASE)
+    fresh = {"2.1": lambda: WanVae(BASE), "2.2": lambda: WanVae22(*BASES_22)}[args.generation]
+    vae = load(args.source) if args.source else fresh()
     if args.stage == "scale":
         scale(vae)
     elif args.stage != "measure":
@@ -46,8 +53,13 @@ def main():
 
 
 def load(path):
-    vae = WanVae(BASE)
-    vae.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    state = {name: tensor.float() for name, tensor in load_file(path).items()}
+    base = lambda coder: state[coder].shape[0]
+    if MARK_22 in state:
+        vae = WanVae22(base("encoder.conv1.weight"), base("decoder.head.0.gamma"))
+    else:
+        vae = WanVae(base("encoder.conv1.weight"))
+    vae.load_state_dict(state)
     return vae
 
 
@@ -72,7 +84,7 @@ def train(vae, args):
     rng = np.random.default_rng((3, args.seed, ("frames", "clips", "decoder").index(args.stage)))
     started, step, shown = time.time(), 0, []
     while (spent := time.time() - started) < args.minutes * 60:
-        pixels, weight = draw_batch(rng, args.stage)
+        pixels, weight = draw_batch(rng, args.stage, isinstance(vae, WanVae22))
         with torch.autocast("cpu", torch.bfloat16):
             if args.stage == "decoder":
                 with torch.no_grad():
@@ -101,19 +113,20 @@ def train(vae, args):
             save(vae, args.out)
 
 
-def draw_batch(rng, stage):
-    """Pixels in -1..1 and the weight of each in the loss: shapes and where they pass count four times."""
+def draw_batch(rng, stage, newer):
+    """Pixels in -1..1 and the weight of each in the loss: shapes and where they pass count four times. For the
+    `newer` autoencoder, which is cheaper, clips stay whole, and half of them start near the middle."""
     count, frames = {"frames": (24, 1), "clips": (8, 9), "decoder": (3, 17)}[stage]
     pixels, weights = [], []
-    for _ in range(count):
-        scene = world.draw_scene(rng)
+    for index in range(count):
+        scene = world.draw_start_scene(rng) if newer and index % 2 else world.draw_scene(rng)
         if stage == "frames":
             clip = world.render(scene, 64, 33)[rng.integers(33)][None]
         elif stage == "clips":
             clip = world.render(scene, 64, 17)
             first = rng.integers(len(clip) - frames + 1)
             clip = clip[first : first + frames]
-            clip = crop_near_shape(rng, clip, scene, 48)
+            clip = clip if newer else crop_near_shape(rng, clip, scene, 48)
         else:
             clip = world.render(scene, 64, frames)
         background = np.array(world.BACKGROUNDS[scene.background], np.float32) / 255
@@ -121,8 +134,7 @@ def draw_batch(rng, stage):
         weight = 1.0 + 3.0 * np.broadcast_to(mask, clip.shape[:3])
         pixels.append(clip)
         weights.append(weight / weight.mean())
-    pixels = torch.from_numpy(np.stack(pixels)).permute(0, 4, 1, 2, 3) * 2 - 1
-    return pixels, torch.from_numpy(np.stack(weights)).float().unsqueeze(1)
+    return as_pixels(np.stack(pixels)), torch.from_numpy(np.stack(weights)).float().unsqueeze(1)
 
 
 def crop_near_shape(rng, clip, scene, size):
@@ -142,7 +154,7 @@ def measure(vae, count=16):
         colours, grounds = tuple(world.COLOURS), tuple(world.BACKGROUNDS)
         scene = world.draw_scene(world.unseen_clip_rng(index), colour=colours[index % 4],
                                  background=grounds[index // 4 % 2])
-        clip = torch.from_numpy(world.render(scene, 64, 17)).permute(3, 0, 1, 2)[None] * 2 - 1
+        clip = as_pixels(world.render(scene, 64, 17)[None])
         with torch.autocast("cpu", torch.bfloat16):
             decoded = vae.decode(vae.encode(clip)[0].float()).float().clamp(-1, 1)
         psnr = lambda a, b: -10 * float(((a - b).square().mean() / 4).log10())
@@ -158,8 +170,7 @@ def scale(vae, count=256):
     nothing stay near their mean and give the video model nothing to guess."""
     means, variances = [], []
     for index in range(count):
-        clip = world.render(world.draw_scene(world.training_clip_rng(index)), 64, 17)
-        pixels = torch.from_numpy(clip).permute(3, 0, 1, 2)[None] * 2 - 1
+        pixels = as_pixels(world.render(world.draw_scene(world.training_clip_rng(index)), 64, 17)[None])
         with torch.autocast("cpu", torch.bfloat16):
             mean, log_variance = vae.encode(pixels)
         means.append(mean.float())

@@ -177,6 +177,8 @@ class Decoder3d(nn.Module):
 
 
 class WanVae(nn.Module):
+    wan_mean, wan_std = WAN_MEAN, WAN_STD
+
     def __init__(self, base):
         super().__init__()
         self.encoder = Encoder3d(base)
@@ -209,19 +211,19 @@ class WanVae(nn.Module):
                     module.time_conv.bias.zero_()
 
 
-def wan_statistics(device=None, dtype=torch.float32):
-    shape = (1, LATENT_CHANNELS, 1, 1, 1)
-    return (torch.tensor(WAN_MEAN, device=device, dtype=dtype).view(shape),
-            torch.tensor(WAN_STD, device=device, dtype=dtype).view(shape))
+def wan_statistics(vae):
+    """Channel mean and deviation of the real autoencoder of the same generation, [1, channels, 1, 1, 1]."""
+    shape = (1, len(vae.wan_mean), 1, 1, 1)
+    return torch.tensor(vae.wan_mean).view(shape), torch.tensor(vae.wan_std).view(shape)
 
 
 def rescale_latents(vae, mean, std):
     """Rewrites the two 1x1 convolutions so that raw latents of channel mean `mean` and deviation `std` get the
     real Wan statistics. Decoded pixels stay the same."""
-    wan_mean = torch.tensor(WAN_MEAN, dtype=torch.float64)
-    ratio = torch.tensor(WAN_STD, dtype=torch.float64) / std.double()
+    wan_mean = torch.tensor(vae.wan_mean, dtype=torch.float64)
+    ratio = torch.tensor(vae.wan_std, dtype=torch.float64) / std.double()
     mean = mean.double()
-    z = LATENT_CHANNELS
+    z = len(mean)
     with torch.no_grad():
         weight, bias = vae.conv1.weight.double(), vae.conv1.bias.double()
         weight[:z] *= ratio.view(-1, 1, 1, 1, 1)

@@ -63,6 +63,17 @@ def draw_scene(rng, colour=None, shape=None, motion=None, background=None):
     return Scene(background, (draw_actor(rng, colour, shape, motion),))
 
 
+def draw_start_scene(rng, colour=None, shape=None, motion=None, background=None):
+    """A scene for image to video: the actor starts near the middle, so that its first frame tells nothing of the
+    motion."""
+    choose = lambda given, names: given or names[rng.integers(len(names))]
+    colour, shape = choose(colour, tuple(COLOURS)), choose(shape, SHAPES)
+    motion, background = choose(motion, MOTIONS), choose(background, tuple(BACKGROUNDS))
+    radius, length = round(rng.uniform(0.13, 0.19), 4), rng.uniform(0.22, 0.28)
+    (x, y), (dx, dy) = rng.uniform(0.4, 0.6, size=2).round(4).tolist(), DIRECTIONS[motion]
+    return Scene(background, (Actor(colour, shape, motion, radius, ((x, y), (x + dx * length, y + dy * length))),))
+
+
 def render(scene, size, frames):
     """The clip as float32 [frames, size, size, 3] in 0..1, anti-aliased."""
     clip = np.empty((frames, size, size, 3), np.float32)
@@ -78,6 +89,11 @@ def render(scene, size, frames):
             alpha = np.clip(0.5 - distance / (2 * EDGE_SOFTNESS), 0, 1)[..., None]
             clip[frame] += alpha * (np.array(COLOURS[actor.colour], np.float32) / 255 - clip[frame])
     return clip
+
+
+def start_image(scene, size=64):
+    """The first frame with 8 bits a channel, as an image file holds it; [size, size, 3] in 0..1."""
+    return (render(scene, size, 1)[0] * 255).round() / np.float32(255)
 
 
 # ---- captions -----------------------------------------------------------------------------------------
@@ -170,6 +186,12 @@ def _chinese(rng, scene):
 def training_clip_rng(index):
     """The random numbers of training clip `index`; evaluation uses other streams."""
     return np.random.default_rng((1, index))
+
+
+def training_image_scene(index):
+    """Scene of image-to-video training clip `index`: three of four start near the middle, one has a path as in text
+    to video."""
+    return (draw_scene if index % 4 == 3 else draw_start_scene)(np.random.default_rng((11, index)))
 
 
 def unseen_clip_rng(index):
