@@ -61,9 +61,9 @@ impl PartialFile {
         &self.temporary
     }
 
-    /// Gives the file another final name in the same folder.
-    pub fn rename_to(&mut self, file_name: &str) {
-        self.path.set_file_name(file_name);
+    /// Gives the file another final name, perhaps in another folder, which must exist.
+    pub fn move_to(&mut self, path: PathBuf) {
+        self.path = path;
     }
 
     /// Syncs the file and gives it its name, replacing an older file.
@@ -71,18 +71,31 @@ impl PartialFile {
     /// # Errors
     /// If the disk refuses; then nothing is left of it and the older file is as it was.
     pub fn commit(self) -> Result<PathBuf> {
-        self.finish(|temporary, path| fs::rename(temporary, path))
+        self.sync()?;
+        // Closed before the rename: some systems do not rename an open file.
+        let mut closed = self;
+        drop(closed.file.take());
+        if let Err(source) = rename_or_copy(&closed.temporary, &closed.path) {
+            let _ = fs::remove_file(&closed.temporary);
+            return Err(Error::io("create", &closed.path, source));
+        }
+        sync_folder(&closed.path);
+        Ok(closed.path.clone())
     }
 
-    /// As [`PartialFile::commit`], but never replaces a file.
+    /// As [`PartialFile::commit`], but never replaces a file: `Ok(Err(self))` says that the name is taken, so that
+    /// another can be tried.
     ///
     /// # Errors
-    /// `Ok(Err(self))` if the name is taken, so that another can be tried.
+    /// If the disk refuses.
     pub fn commit_new(self) -> Result<std::result::Result<PathBuf, Self>> {
         // A hard link fails where the name is taken, a rename does not.
         self.sync()?;
         match fs::hard_link(&self.temporary, &self.path) {
-            Ok(()) => Ok(Ok(self.path.clone())),
+            Ok(()) => {
+                sync_folder(&self.path);
+                Ok(Ok(self.path.clone()))
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Err(self)),
             // Some file systems have no links: there the name is looked up first, which is nearly as good.
             Err(_) if self.path.exists() => Ok(Err(self)),
@@ -93,18 +106,6 @@ impl PartialFile {
     fn sync(&self) -> Result<()> {
         let file = self.file.as_ref().expect("the file is open until it is committed");
         file.sync_all().map_err(|source| Error::io("write", &self.path, source))
-    }
-
-    fn finish(mut self, name: impl FnOnce(&Path, &Path) -> io::Result<()>) -> Result<PathBuf> {
-        self.sync()?;
-        // Closed before the rename: some systems do not rename an open file.
-        drop(self.file.take());
-        if let Err(source) = name(&self.temporary, &self.path) {
-            let _ = fs::remove_file(&self.temporary);
-            return Err(Error::io("create", &self.path, source));
-        }
-        sync_folder(&self.path);
-        Ok(self.path.clone())
     }
 }
 
@@ -123,6 +124,22 @@ impl Drop for PartialFile {
         if self.file.take().is_some() {
             let _ = fs::remove_file(&self.temporary);
         }
+    }
+}
+
+/// Renames, and where the folders lie on different disks copies to a temporary name beside the final one first.
+fn rename_or_copy(temporary: &Path, path: &Path) -> io::Result<()> {
+    match fs::rename(temporary, path) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            let near = path.with_file_name(format!(".upload.{}.partial", std::process::id()));
+            let copied = fs::copy(temporary, &near).and_then(|_| File::open(&near)?.sync_all());
+            if let Err(error) = copied.and_then(|()| fs::rename(&near, path)) {
+                let _ = fs::remove_file(&near);
+                return Err(error);
+            }
+            fs::remove_file(temporary)
+        }
+        result => result,
     }
 }
 
@@ -194,7 +211,7 @@ mod tests {
         let mut file = PartialFile::create(&path).unwrap();
         file.write_all(b"second").unwrap();
         let mut file = file.commit_new().unwrap().unwrap_err();
-        file.rename_to("a (1).png");
+        file.move_to(folder.path().join("a (1).png"));
         assert_eq!(file.commit_new().unwrap().unwrap(), folder.path().join("a (1).png"));
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
