@@ -11,13 +11,17 @@ mod batch;
 mod comfy;
 pub mod data;
 mod expression;
+mod ffmpeg;
 mod gguf;
+mod pictures;
 mod prelude;
 mod resize;
+mod save;
 mod studio;
 #[cfg(test)]
 mod testing;
 mod vhs;
+mod video_file;
 mod wan_wrapper;
 
 pub use studio::{Clock, Settings, Studio};

@@ -42,3 +42,7 @@ pub(crate) fn one(value: impl Into<Value>) -> Result<Outputs, NodeError> {
 pub(crate) fn line() -> Field {
     field(Kind::Text { default: None, multiline: false, dynamic_prompts: false })
 }
+
+/// What a prefix of file names may hold.
+pub(crate) const PREFIX: &str = "Folders and the beginning of the file name. %width%, %height%, %year%, %month%, %day%, \
+    %hour%, %minute% and %second% are replaced; the page replaces %date:yyyy-MM-dd% and %Node.widget%.";

@@ -1,11 +1,11 @@
 //! What the program offers to its nodes.
 
 use std::any::Any;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vita_folders::{Folders, LocalTime, Place};
-use vita_graph::Host;
+use vita_graph::{Host, NodeError};
 
 /// What nodes take out of their context: directories, settings, the clock.
 pub struct Studio {
@@ -38,6 +38,20 @@ impl Studio {
     /// The time of day.
     pub fn now(&self) -> LocalTime {
         (self.clock)()
+    }
+
+    /// The FFmpeg program.
+    ///
+    /// # Errors
+    /// If there is none; `what` says what it was needed for, as "WebM files are written".
+    pub(crate) fn ffmpeg(&self, what: &str) -> Result<&Path, NodeError> {
+        self.settings.ffmpeg.as_deref().ok_or_else(|| NodeError::Failed {
+            kind: "RuntimeError",
+            message: format!("{what} by FFmpeg, and there is none on this machine"),
+            hint: Some(
+                "install FFmpeg so that `ffmpeg` is found on the PATH and start again, or choose another format".into(),
+            ),
+        })
     }
 
     /// Five letters that are others each time.
@@ -86,6 +100,14 @@ impl Host for Studio {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// The host of a program whose nodes are these.
+///
+/// # Panics
+/// If the program was put together with another host.
+pub(crate) fn studio(host: &dyn Host) -> &Studio {
+    host.as_any().downcast_ref().expect("the nodes and the host of a program are made for each other")
 }
 
 #[cfg(test)]
