@@ -7,8 +7,9 @@ from random import Random
 
 import torch
 
-from . import dialects, dit, noise, umt5, vae
+from . import clip_vision, dialects, dit, noise, umt5, vae
 from .dialects import Stored
+from .fixtures.clip_vision import draw_image
 from .fixtures.dit import run as run_dit
 from .fixtures.solvers import with_robust_times
 from .fixtures.umt5 import run as run_umt5
@@ -39,11 +40,19 @@ def draw(seed: int) -> Iterator[Check]:
     for dialect in dialects.DIT_DIALECTS:
         yield dit_check(dialect, Random(dice.getrandbits(32)))
     yield dit_check("f32", Random(dice.getrandbits(32)), image_branch=True)
+    yield dit_check("f32", Random(dice.getrandbits(32)), image_branch=True, two_images=True)
+    yield dit_check("f32", Random(dice.getrandbits(32)), timestep_per_frame=True)
     for name in ("hugging face f32", "hugging face bf16", "official bf16", "official f32", "comfy fp8_scaled"):
         yield umt5_check(name, Random(dice.getrandbits(32)))
     for operation in ("vae-decode", "vae-encode"):
         for dtype in (torch.float32, torch.bfloat16):
             yield vae_check(operation, dtype, Random(dice.getrandbits(32)))
+            yield vae_check(operation, dtype, Random(dice.getrandbits(32)), wan22=True)
+    for naming in ("hugging face", "official", "open_clip"):
+        for dtype in (torch.float32, torch.float16):
+            yield clip_vision_check(naming, dtype, Random(dice.getrandbits(32)))
+    for crop in ("center", "none"):
+        yield clip_preprocess_check(crop, Random(dice.getrandbits(32)))
     for shape in ([1, 16, 5, 30, 52], [1, 16, 1, 3, 5], [1, 1, 1, 1, 7], [2, 16, 3, 2, 11]):
         yield noise_check(shape, Random(dice.getrandbits(32)))
     for scheduler in SCHEDULES:
@@ -52,7 +61,13 @@ def draw(seed: int) -> Iterator[Check]:
         yield sample_check(sampler, Random(dice.getrandbits(32)))
 
 
-def dit_check(dialect: str, dice: Random, image_branch: bool = False) -> Check:
+def dit_check(
+    dialect: str,
+    dice: Random,
+    image_branch: bool = False,
+    two_images: bool = False,
+    timestep_per_frame: bool = False,
+) -> Check:
     config = draw_dit_config(dice)
     frames = dice.randint(1, 4)
     timestep: object = round(dice.uniform(0.0, 1000.0), 3)
@@ -67,6 +82,14 @@ def dit_check(dialect: str, dice: Random, image_branch: bool = False) -> Check:
     if image_branch:
         config |= {"in_dim": 36, "out_dim": 16, "image_dim": 16 * dice.randint(4, 20)}
         facts |= {"timestep": 500.5, "context": [512, 30], "clip_tokens": 257}
+    if two_images:
+        config |= {"clip_positions": 514}
+        facts |= {"clip_tokens": 514}
+    if timestep_per_frame:
+        # The 5B model's image to video: the given frame is clean.
+        config |= {"in_dim": 48, "out_dim": 48}
+        facts |= {"timestep": [[0.0, *[round(dice.uniform(1.0, 1000.0), 3)] * frames]]}
+        facts |= {"latent": [frames + 1, *facts["latent"][1:]]}
 
     def error(probe: Probe) -> float:
         generator = seeded(dice)
@@ -75,7 +98,9 @@ def dit_check(dialect: str, dice: Random, image_branch: bool = False) -> Check:
         return relative_error(probe.run("dit", stored, case.inputs), case.outputs["out"])
 
     bound = MODULE_BOUND if dialect.startswith("f32") else NARROW_BOUND
-    name = f"dit {dialect}, image branch" if image_branch else f"dit {dialect}"
+    name = f"dit {dialect}"
+    name += ", two images" if two_images else ", image branch" if image_branch else ""
+    name += ", timestep per frame" if timestep_per_frame else ""
     return Check(name, bound, f"{config} {facts}", error)
 
 
@@ -121,23 +146,73 @@ def umt5_check(name: str, dice: Random) -> Check:
     return Check(f"umt5 {name}", bound, f"{config} {tokens[0]} of {length} tokens", error)
 
 
-def vae_check(operation: str, dtype: torch.dtype, dice: Random) -> Check:
+def vae_check(operation: str, dtype: torch.dtype, dice: Random, wan22: bool = False) -> Check:
     config = {"dim": dice.choice([5, 8, 12, 16, 20]), "z_dim": 16}
     frames, height, width = dice.randint(1, 5), dice.randint(1, 6), dice.randint(1, 6)
+    if wan22:
+        config |= {"decoder_dim": dice.choice([3, 8, 12, 16]), "z_dim": 48}
+        height, width = dice.randint(1, 4), dice.randint(1, 4)
 
     def error(probe: Probe) -> float:
         generator = seeded(dice)
         stored = dialects.store_as(dtype, vae.draw_weights(config, dice.getrandbits(32)))
         model = vae.load(config, stored.widened)
         if operation == "vae-decode":
-            z = torch.randn(1, 16, frames, height, width, generator=generator)
+            z = torch.randn(1, config["z_dim"], frames, height, width, generator=generator)
             return relative_error(probe.run(operation, stored, {"z": z}), vae.decode(model, z))
-        x = smooth_video(1 + 4 * (frames - 1), 8 * height, 8 * width, generator)
+        factor = vae.spatial_factor(config)
+        x = smooth_video(1 + 4 * (frames - 1), factor * height, factor * width, generator)
         return relative_error(probe.run(operation, stored, {"x": x}), vae.encode(model, x))
 
     name = {torch.float32: "f32", torch.bfloat16: "bf16"}[dtype]
     bound = MODULE_BOUND if dtype == torch.float32 else NARROW_BOUND
-    return Check(f"{operation} {name}", bound, f"{config} latent {frames}x{height}x{width}", error)
+    generation = "2.2" if wan22 else "2.1"
+    return Check(f"{operation} {generation} {name}", bound, f"{config} latent {frames}x{height}x{width}", error)
+
+
+def draw_clip_config(dice: Random) -> dict:
+    heads, patch = dice.choice([1, 1, 2]), dice.choice([4, 7, 14])
+    return {
+        "dim": 80 * heads,
+        "heads": heads,
+        "ffn_dim": 8 * dice.randint(5, 40),
+        "layers": dice.randint(2, 4),
+        "patch": patch,
+        "size": patch * dice.randint(1, 16),
+    }
+
+
+def clip_vision_check(naming: str, dtype: torch.dtype, dice: Random) -> Check:
+    config = draw_clip_config(dice)
+
+    def error(probe: Probe) -> float:
+        generator = seeded(dice)
+        stored = dialects.store_as(dtype, clip_vision.draw_weights(config, dice.getrandbits(32)))
+        expected = clip_vision.load(config, stored.widened)
+        if naming != "hugging face":
+            stored = Stored(clip_vision.renamed(naming, stored.tensors), {})
+        pixels = torch.randn(dice.randint(1, 2), 3, config["size"], config["size"], generator=generator)
+        found = probe.run("clip-vision", stored, {"pixel_values": pixels})
+        return relative_error(found, clip_vision.forward(expected, pixels))
+
+    name = {torch.float32: "f32", torch.float16: "f16"}[dtype]
+    return Check(f"clip-vision {naming} {name}", MODULE_BOUND, f"{config}", error)
+
+
+def clip_preprocess_check(crop: str, dice: Random) -> Check:
+    """A pixel half way between two 255ths may be rounded to either, so the bound is wider."""
+    config = draw_clip_config(dice)
+    height, width = dice.randint(5, 400), dice.randint(5, 400)
+
+    def error(probe: Probe) -> float:
+        generator = seeded(dice)
+        stored = dialects.store_as(torch.float32, clip_vision.draw_weights(config, dice.getrandbits(32)))
+        image = draw_image(height, width, generator)
+        found = probe.run("clip-vision", stored, {"image": image}, {"crop": crop})
+        pixels = clip_vision.preprocess(image, config["size"], crop)
+        return relative_error(found, clip_vision.forward(clip_vision.load(config, stored.widened), pixels))
+
+    return Check(f"clip-vision image {crop}", SAMPLE_BOUND, f"{config} image {height}x{width}", error)
 
 
 def noise_check(shape: list[int], dice: Random) -> Check:

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vita_base::{Report, bytes_text};
 use vita_models::umt5::{self, Umt5};
-use vita_models::vae21::{self, Decoder, Options};
+use vita_models::vae::{self, Decoder, Options};
 use vita_models::wan::{HIDDEN_BYTES_MAX, LayoutOptions, Prompt, Wan, Workload};
 use vita_tensor::Tensor;
 use vita_weights::{Checkpoint, Role, Weights};
@@ -115,7 +115,7 @@ fn decoder(arguments: &Arguments) -> Result<Measured, Report> {
     let (decoder, load_seconds) = timed(|| Decoder::load(&weights))?;
     let config = decoder.config();
     let z = made_up(&[config.latent_channels, latent[0], latent[1], latent[2]]);
-    let flops = vae21::decode_cost(config, latent, Options::WHOLE).flops;
+    let flops = vae::decode_cost(config, latent, Options::WHOLE).flops;
     let seconds = arguments.time(|| decoder.decode(&z, Options::WHOLE))?;
     Ok(Measured::new(seconds, flops, load_seconds, decoder.size_bytes()))
 }

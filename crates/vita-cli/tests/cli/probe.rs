@@ -14,10 +14,15 @@ const ERROR_MAX: f64 = 2e-5;
 #[test]
 fn every_network_answers_like_pytorch() {
     for (module, fixtures, prefix) in [
-        ("dit", &["dit_t2v", "dit_t2v_two_heads", "dit_ti2v", "dit_i2v_image_branch", "dit_i2v_36_channels"][..], ""),
+        (
+            "dit",
+            &["dit_t2v", "dit_t2v_two_heads", "dit_ti2v", "dit_i2v_image_branch", "dit_i2v_36_channels", "dit_flf2v"][..],
+            "",
+        ),
         ("umt5", &["umt5", "umt5_official_names"], ""),
-        ("vae-decode", &["vae21_dim8", "vae21_dim5"], "decode"),
-        ("vae-encode", &["vae21_dim8", "vae21_dim5"], "encode"),
+        ("vae-decode", &["vae21_dim8", "vae21_dim5", "vae22_dim4", "vae22_dim8"], "decode"),
+        ("vae-encode", &["vae21_dim8", "vae21_dim5", "vae22_dim4", "vae22_dim8"], "encode"),
+        ("clip-vision", &["clip_vision", "clip_vision_official_names", "clip_vision_open_clip_names"], "batch"),
     ] {
         for fixture in fixtures {
             let folder = Folder::new();
@@ -32,6 +37,19 @@ fn every_network_answers_like_pytorch() {
                 assert!(error <= ERROR_MAX, "{module} {fixture} {case}: {error}");
             }
         }
+    }
+}
+
+#[test]
+fn an_image_is_prepared_for_the_image_encoder() {
+    let folder = Folder::new();
+    let all = tensors(&fixture_path("clip_vision"));
+    folder.write_tensors("weights.safetensors", &below(&all, "w."));
+    for (case, flags) in [("image_48x35_center", &[][..]), ("image_90x41_none", &["--crop", "none"])] {
+        folder.write_tensors("in.safetensors", &below(&all, &format!("in.{case}.")));
+        // A pixel half way between two 255ths may be rounded to either.
+        let error = relative_error(&run(&folder, "clip-vision", flags), &all[&format!("out.{case}.out")]);
+        assert!(error <= 1e-3, "{case}: {error}");
     }
 }
 

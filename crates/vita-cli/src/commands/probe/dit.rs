@@ -13,7 +13,8 @@ use super::files::{Files, stack};
 ///
 /// Inputs: `x` [B, C, T, H, W], channels that are concatenated to the latent included; `timestep`
 /// [B], or [B, T] for one a latent frame, 1000 sigma; `context` [B, S, text width], where rows of
-/// zeros at the end are padding and take part; with an image branch also `clip` [B, 257, width].
+/// zeros at the end are padding and take part; with an image branch also `clip_fea` [B, 257, width],
+/// or [B, 514, width] for a first and a last image.
 /// Result: the velocity, [B, C, T, H, W].
 #[derive(Args, Debug)]
 pub struct Arguments {
@@ -34,8 +35,8 @@ pub fn run(Arguments { files }: &Arguments) -> Result<(), Report> {
         _ => inputs.tensor("timestep", &["B", "T"])?,
     };
     let context = inputs.tensor("context", &["B", "S", "text width"])?;
-    let clip = inputs.optional("clip", &["B", "tokens", "width"])?;
-    for (name, tensor) in [("timestep", Some(&timesteps)), ("context", Some(&context)), ("clip", clip.as_ref())] {
+    let clip = inputs.optional("clip_fea", &["B", "tokens", "width"])?;
+    for (name, tensor) in [("timestep", Some(&timesteps)), ("context", Some(&context)), ("clip_fea", clip.as_ref())] {
         tensor.map_or(Ok(()), |tensor| inputs.check_batch(name, tensor, count))?;
     }
 

@@ -1,5 +1,6 @@
 //! `probe MODULE`: one module on given inputs, so that anyone can compare it with a reference.
 
+mod clip_vision;
 mod dit;
 mod files;
 mod noise;
@@ -16,6 +17,7 @@ use vita_base::Report;
 /// The modules.
 #[derive(Debug, Subcommand)]
 pub enum Module {
+    ClipVision(clip_vision::Arguments),
     Dit(dit::Arguments),
     Umt5(umt5::Arguments),
     VaeDecode(vae::DecodeArguments),
@@ -33,6 +35,7 @@ impl Module {
     /// Files or inputs that do not fit the module.
     pub fn run(self) -> Result<(), Report> {
         match self {
+            Self::ClipVision(arguments) => clip_vision::run(&arguments),
             Self::Dit(arguments) => dit::run(&arguments),
             Self::Umt5(arguments) => umt5::run(&arguments),
             Self::VaeDecode(arguments) => vae::decode(&arguments),

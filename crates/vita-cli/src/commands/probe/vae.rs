@@ -1,8 +1,8 @@
-//! `probe vae-decode` and `probe vae-encode`: the autoencoder, either way.
+//! `probe vae-decode` and `probe vae-encode`: the autoencoder of either generation, either way.
 
 use clap::Args;
 use vita_base::Report;
-use vita_models::vae21::{Decoder, Encoder, Options, Tile};
+use vita_models::vae::{Decoder, Encoder, Options, Tile};
 use vita_weights::Role;
 
 use super::files::{Files, stack};
@@ -10,7 +10,8 @@ use super::files::{Files, stack};
 /// Latent to pixels.
 ///
 /// Input: `z` [B, C, T, H, W], a raw latent (not on the sampler's scale). Result: pixels in -1..1,
-/// cut off there, [B, 3, 1 + 4 (T - 1), 8 H, 8 W].
+/// cut off there, [B, 3, 1 + 4 (T - 1), 8 H, 8 W]
+/// (16 H, 16 W of Wan 2.2).
 #[derive(Args, Debug)]
 pub struct DecodeArguments {
     #[command(flatten)]
