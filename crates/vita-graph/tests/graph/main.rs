@@ -2,6 +2,8 @@
 
 mod cache;
 mod execution;
+mod page;
 mod random;
+mod templates;
 mod toy;
 mod validation;

@@ -118,6 +118,7 @@ static TOYS: &[&Toy] = &[
     &Toy { spec: choice, work: pass_choice, needs: choice_needs, ..PLAIN },
     &Toy { spec: || Spec::new("Text", "toy").input("text", text("")).output("STRING"), work: pass_text, ..PLAIN },
     &Toy { spec: two, work: add, ..PLAIN },
+    &Toy { spec: upload, work: nothing, ..PLAIN },
 ];
 
 pub fn registry() -> Registry {
@@ -200,6 +201,12 @@ fn choice() -> Spec {
 
 fn two() -> Spec {
     Spec::new("Add", "toy").input("a", wide()).input("b", wide()).output("INT")
+}
+
+fn upload() -> Spec {
+    Spec::new("Upload", "toy")
+        .input("image", files("input").extra("image_upload", true))
+        .optional("size", int(1, 0..=9, 1))
 }
 
 fn nothing(_: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
