@@ -76,7 +76,8 @@ impl Queue {
     }
 
     /// Queues a prompt and answers on the keeper's thread, for callers that must not block. All prompts that
-    /// arrive while one commit is under way share the next.
+    /// arrive while one commit is under way share the next. Where the queue ends meanwhile, `answer` is dropped
+    /// without being called.
     pub fn submit_then(
         &self,
         submission: Submission,
@@ -241,7 +242,7 @@ impl Queue {
         self.0.shared.bell.notify_all();
     }
 
-    /// Has someone told of everything from now on.
+    /// Has someone told of everything from now on. A subscriber that holds a clone of the queue keeps it open.
     pub fn subscribe(&self, subscriber: impl Subscriber + 'static) {
         self.0.shared.subscribers.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(subscriber));
     }

@@ -143,7 +143,7 @@ fn only_one_process_has_the_queue_and_newer_formats_are_left_alone() {
     let bench = Bench::new();
     let queue = bench.open();
     assert!(matches!(bench.try_open(), Err(QueueError::InUse { .. })));
-    queue.call(|keeper| Ok(keeper.store().set_pragma("user_version", 7))).unwrap();
+    set_pragma(&queue, "user_version", 7);
     drop(queue);
     let error = bench.try_open().unwrap_err().to_string();
     assert!(error.ends_with("has format 7; this program knows formats up to 1"), "{error}");

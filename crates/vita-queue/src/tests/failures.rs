@@ -31,7 +31,7 @@ fn what_cannot_be_written_is_refused_and_changes_nothing() {
         assert!(attempt(&queue), "{operation:?}");
         assert_eq!(picture(&queue), before, "{operation:?}");
         assert!(queue.trouble().is_some(), "{operation:?}");
-        queue.call(|keeper| Ok(keeper.retry())).unwrap();
+        retry(&queue);
         assert_eq!(queue.trouble(), None, "{operation:?}");
     }
     drop(queue);
@@ -63,7 +63,7 @@ fn a_result_that_cannot_be_written_stays_in_memory_until_it_can() {
     drain_steps(&mut worker, 3);
     // SQLite itself refuses from here on.
     assert_eq!(worker.step(), Step::Claimed);
-    queue.call(|keeper| Ok(keeper.store().set_pragma("query_only", 1))).unwrap();
+    set_pragma(&queue, "query_only", 1);
     assert_eq!((worker.step(), worker.step()), (Step::Ran, Step::Finished));
     assert_eq!(picture(&queue), "pending b(2)\nhistory a(1) completed");
     assert!(queue.trouble().unwrap().contains("readonly"), "{:?}", queue.trouble());
@@ -72,7 +72,7 @@ fn a_result_that_cannot_be_written_stays_in_memory_until_it_can() {
     assert!(refused.to_string().contains("attempt to write a readonly database"), "{refused}");
     assert!(matches!(queue.delete_history(&ids(&["a"])), Err(QueueError::Write { full: false, .. })));
 
-    queue.call(|keeper| Ok(keeper.store().set_pragma("query_only", 0))).unwrap();
+    set_pragma(&queue, "query_only", 0);
     assert_eq!(worker.step(), Step::Claimed);
     drain(&mut worker);
     assert_eq!(queue.trouble(), None);
@@ -99,7 +99,7 @@ fn a_full_disk_refuses_large_prompts_and_lets_the_queue_go_on() {
     let bench = Bench::new();
     let queue = bench.open();
     queue.submit(submission("a", Place::Back)).unwrap();
-    queue.call(|keeper| Ok(keeper.store().set_pragma("max_page_count", 16))).unwrap();
+    set_pragma(&queue, "max_page_count", 16);
     let mut large = submission("large", Place::Back);
     large.prompt = json!("x".repeat(1 << 20));
     assert!(is_full(&queue.submit(large)));

@@ -100,6 +100,24 @@ fn drain(worker: &mut Worker) -> usize {
     (0..1000).take_while(|_| !matches!(worker.step(), Step::Idle | Step::Closed | Step::Held)).count()
 }
 
+/// Has SQLite itself refuse from here on, or take again.
+fn set_pragma(queue: &Queue, name: &'static str, value: i64) {
+    let set = move |keeper: &mut crate::keeper::Keeper| {
+        keeper.store().set_pragma(name, value);
+        Ok(())
+    };
+    queue.call(set).unwrap();
+}
+
+/// What the keeper does by itself a second after something could not be written.
+fn retry(queue: &Queue) {
+    let retry = |keeper: &mut crate::keeper::Keeper| {
+        keeper.retry();
+        Ok(())
+    };
+    queue.call(retry).unwrap();
+}
+
 /// The whole queue as text: `running a(0)`, `pending b(1) c(2)`, `history d(-1) completed`.
 fn picture(queue: &Queue) -> String {
     let snapshot = queue.snapshot();
