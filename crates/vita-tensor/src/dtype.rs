@@ -67,7 +67,7 @@ impl DType {
     /// Bytes of a number of elements; `None` if they are no whole blocks or the bytes are beyond `usize`.
     pub const fn bytes_of(self, elements: usize) -> Option<usize> {
         match self.block() {
-            Some(block) if elements % block.len == 0 => (elements / block.len).checked_mul(block.bytes),
+            Some(block) if elements.is_multiple_of(block.len) => (elements / block.len).checked_mul(block.bytes),
             Some(_) => None,
             None => elements.checked_mul(self.size_bytes()),
         }

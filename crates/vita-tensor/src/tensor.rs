@@ -60,10 +60,10 @@ impl Tensor {
     pub fn from_bytes(bytes: Bytes, dtype: DType, dims: &[usize]) -> Result<Self, Error> {
         let shape = Dims::try_new(dims).ok_or(Error::Shape(dims.len()))?;
         let elements = dims.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        if let (Some(block), Some(&row)) = (dtype.block(), dims.last()) {
-            if row % block.len != 0 {
-                return Err(Error::Blocks { dims: shape, dtype, block_len: block.len });
-            }
+        if let (Some(block), Some(&row)) = (dtype.block(), dims.last())
+            && !row.is_multiple_of(block.len)
+        {
+            return Err(Error::Blocks { dims: shape, dtype, block_len: block.len });
         }
         let expected_bytes = elements.and_then(|elements| dtype.bytes_of(elements)).ok_or(Error::Shape(dims.len()))?;
         if bytes.len() != expected_bytes {

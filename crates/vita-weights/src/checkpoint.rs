@@ -10,8 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use vita_tensor::{DType, Dims, Tensor};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::{Looks, Role, Weights, identify, mmap, safetensors};
+use crate::error::{Error, ErrorKind, HeaderProblem, Result};
+use crate::sharded::{INDEX_ENDING, component, shards};
+use crate::{Looks, Role, Weights, gguf, identify, mmap, pth, safetensors};
 
 /// An opened checkpoint. Cheap to clone; tensors taken from it keep the file mapped.
 #[derive(Clone)]
@@ -22,23 +23,66 @@ pub struct Checkpoint {
 struct Inner {
     name: String,
     path: Option<PathBuf>,
-    pages: Option<mmap::Pages>,
+    /// One a file.
+    pages: Vec<mmap::Pages>,
     size_bytes: u64,
     metadata: BTreeMap<String, String>,
     tensors: BTreeMap<String, Stored>,
 }
 
 impl Checkpoint {
-    /// Maps a safetensors file and reads its header. No tensor is read before it is used.
+    /// Maps a file and reads its header: safetensors, GGUF, a zipped `.pth` of torch, or the `.index.json` of several
+    /// safetensors files. No tensor is read before it is used.
     ///
     /// # Errors
-    /// If it is not there, not safetensors, cut short, or its header is not honest.
+    /// If it is not there, of another format, cut short, or its header is not honest.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        if path.to_string_lossy().ends_with(INDEX_ENDING) && path.is_file() {
+            return Self::open_shards(path);
+        }
         let name = path.display().to_string();
         let fail = |kind| Error::new(&name, kind);
         let (bytes, pages) = map(path).map_err(fail)?;
         Self::parse(bytes, name, Some((path.to_owned(), pages)))
+    }
+
+    /// The same where the path may be a folder: of a component, or of a whole pipeline as diffusers keeps it, whose
+    /// component of a role is opened. `second` asks for a pipeline's second transformer, the low-noise expert.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; if a folder has no such component.
+    pub fn open_component(path: impl AsRef<Path>, role: Role, second: bool) -> Result<Self> {
+        let path = path.as_ref();
+        match component(path, role, second) {
+            Some(file) => Self::open(file),
+            None => Err(Error::new(path.display().to_string(), ErrorKind::NoComponent(role))),
+        }
+    }
+
+    fn open_shards(index: &Path) -> Result<Self> {
+        let name = index.display().to_string();
+        let files = shards(index).map_err(|text| Error::new(&name, ErrorKind::Header(HeaderProblem::Index(text))))?;
+        let mut inner = Inner {
+            name: name.clone(),
+            path: Some(index.to_owned()),
+            pages: Vec::new(),
+            size_bytes: 0,
+            metadata: BTreeMap::new(),
+            tensors: BTreeMap::new(),
+        };
+        for file in files {
+            let shard = Self::open(&file)?;
+            inner.size_bytes += shard.size_bytes();
+            inner.pages.extend(shard.inner.pages.iter().cloned());
+            inner.metadata.extend(shard.inner.metadata.clone());
+            for (key, stored) in &shard.inner.tensors {
+                if inner.tensors.insert(key.clone(), stored.clone()).is_some() {
+                    return Err(Error::new(name, ErrorKind::Header(HeaderProblem::Duplicate(key.clone()))));
+                }
+            }
+        }
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// A checkpoint in memory, for instance compiled into the program.
@@ -60,9 +104,7 @@ impl Checkpoint {
     /// Lets go of the parts of the file that were read into memory; what is touched again is read again. To be called
     /// when a network is loaded: its weights are packed by then, and would count twice.
     pub fn release_pages(&self) {
-        if let Some(pages) = &self.inner.pages {
-            pages.release();
-        }
+        self.inner.pages.iter().for_each(mmap::Pages::release);
     }
 
     /// What the file was called when it was opened; starts every error message.
@@ -153,9 +195,15 @@ impl Checkpoint {
     }
 
     fn parse(bytes: Bytes, name: String, file: Option<(PathBuf, mmap::Pages)>) -> Result<Self> {
-        let content = safetensors::parse(&bytes).map_err(|kind| Error::new(&name, kind))?;
+        let content = match Looks::of(&bytes) {
+            Looks::Gguf => gguf::parse(&bytes),
+            Looks::TorchZip => pth::parse(&bytes),
+            _ => safetensors::parse(&bytes),
+        };
+        let content = content.map_err(|kind| Error::new(&name, kind))?;
         let size_bytes = bytes.len() as u64;
         let (path, pages) = file.unzip();
+        let pages = Vec::from_iter(pages);
         let inner = Inner { name, path, pages, size_bytes, metadata: content.metadata, tensors: content.tensors };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -204,7 +252,7 @@ impl ElementType {
     /// Bits of one element, or `None` for a type that is not known at all.
     pub(crate) fn size_bits(&self) -> Option<u8> {
         match self {
-            Self::Known(dtype) => Some(dtype.size_bytes() as u8 * 8),
+            Self::Known(dtype) => (dtype.block().is_none()).then(|| dtype.size_bytes() as u8 * 8),
             Self::Other(name) => safetensors::OTHER_BITS.iter().find(|(other, _)| other == name).map(|&(_, bits)| bits),
         }
     }

@@ -55,6 +55,10 @@ pub enum ErrorKind {
     },
     /// A header that no honest writer makes.
     Header(HeaderProblem),
+    /// A pickle that calls something else than what tensors are made with.
+    PickleCode(String),
+    /// A folder without the component that is needed.
+    NoComponent(Role),
     /// A tensor that the model needs is not there.
     TensorMissing {
         /// Its name, as this file would call it.
@@ -144,6 +148,12 @@ pub enum HeaderProblem {
     Backwards(String),
     /// Two tensors share bytes.
     Overlap(String, String),
+    /// Something else in the header of a GGUF file.
+    Gguf(String),
+    /// Something else in an archive of torch.
+    Torch(String),
+    /// Something in a list of shards.
+    Index(String),
     /// Bytes that belong to no tensor, before the named one or at the end.
     Gap {
         /// How many.
@@ -165,6 +175,7 @@ impl fmt::Display for HeaderProblem {
             }
             Self::Backwards(tensor) => write!(f, "the range of `{tensor}` ends before it begins"),
             Self::Overlap(first, second) => write!(f, "`{first}` and `{second}` share bytes"),
+            Self::Gguf(problem) | Self::Torch(problem) | Self::Index(problem) => f.write_str(problem),
             Self::Gap { bytes, before: Some(tensor) } => {
                 write!(f, "{bytes} bytes before `{tensor}` belong to no tensor")
             }
@@ -191,7 +202,20 @@ impl fmt::Display for Error {
                 expected_bytes - found_bytes,
                 bytes_text(expected_bytes - found_bytes),
             ),
-            ErrorKind::Header(problem) => write!(f, "the safetensors header of `{file}` is wrong: {problem}"),
+            ErrorKind::Header(HeaderProblem::Gguf(problem)) => {
+                write!(f, "the GGUF header of `{file}` is wrong: {problem}")
+            }
+            ErrorKind::Header(HeaderProblem::Torch(problem)) => {
+                write!(f, "the PyTorch archive `{file}` cannot be read: {problem}")
+            }
+            ErrorKind::Header(HeaderProblem::Index(problem)) => {
+                write!(f, "the list of files `{file}` is wrong: {problem}")
+            }
+            ErrorKind::Header(problem) => write!(f, "the header of `{file}` is wrong: {problem}"),
+            ErrorKind::PickleCode(name) => {
+                write!(f, "`{file}` would run `{name}` when it is read as a pickle; it was not read")
+            }
+            ErrorKind::NoComponent(role) => write!(f, "the folder `{file}` has no {}", role.noun()),
             ErrorKind::TensorMissing { tensor, wanted, .. } => {
                 write!(f, "`{file}`{}: `{tensor}` is missing", unfit(*wanted))
             }
@@ -240,6 +264,12 @@ impl Hint for Error {
             },
             ErrorKind::NotSafetensors(looks) => looks.hint().into(),
             ErrorKind::Truncated { .. } => "the download did not finish; download the file again".into(),
+            ErrorKind::PickleCode(_) => {
+                "a file of weights needs no code: get the `.safetensors` form of this model from its source".into()
+            }
+            ErrorKind::NoComponent(_) => {
+                "choose a folder as diffusers writes it, with `model_index.json`, or a file".into()
+            }
             ErrorKind::Header(_) => "the file is damaged or made to do harm; download it again from its source".into(),
             ErrorKind::TensorMissing { wanted: None, seems, .. } => format!("this file holds {seems}"),
             ErrorKind::TensorShape { wanted: None, .. } => return None,
@@ -248,7 +278,7 @@ impl Hint for Error {
             }
             ErrorKind::TensorRank { .. } => "choose a file of Wan 2.1 or 2.2, or download this one again".into(),
             ErrorKind::TensorType { .. } | ErrorKind::Quantisation { .. } => {
-                "choose the fp16, bf16, fp8_e4m3fn or fp8_scaled form of this model".into()
+                "choose the fp16, bf16, fp8_e4m3fn or fp8_scaled form of this model, or a GGUF of Q2_K to Q8_0".into()
             }
             ErrorKind::WrongKind { wanted, belongs: Some(belongs), .. } => {
                 format!("use this file as the {}, and choose {} here", belongs.noun(), wanted.with_article())

@@ -1,7 +1,8 @@
 //! Checkpoints as users have them -> tensors under canonical names.
 //!
-//! - [`Checkpoint::open`] maps a safetensors file and reads its header; tensors are ranges of the
-//!   map and are read when they are used. [`Checkpoint::from_bytes`] does the same in memory.
+//! - [`Checkpoint::open`] maps a file (safetensors, one or several; GGUF; torch's zipped `.pth`) and reads
+//!   its header; tensors are ranges of the map and are read when they are used.
+//!   [`Checkpoint::from_bytes`] does the same in memory, [`Checkpoint::open_component`] in folders of diffusers.
 //! - [`Checkpoint::weights`] finds a network in it, whatever dialect names its tensors (ComfyUI,
 //!   kijai, official, diffusers; prefixes; plain and scaled fp8), and gives them to a loader as
 //!   [`Weights`], scope by scope, under one naming a network ([`Role`] says which).
@@ -16,13 +17,17 @@
 mod checkpoint;
 mod error;
 mod fp8;
+mod gguf;
 mod identify;
 mod looks;
 mod mmap;
 mod naming;
 mod networks;
+mod pth;
 mod role;
 mod safetensors;
+mod sharded;
+mod vocabulary;
 mod weights;
 mod write;
 

@@ -82,7 +82,9 @@ impl Looks {
     pub fn hint(self) -> &'static str {
         match self {
             Self::Empty | Self::Zeros => "the download did not finish; download the file again",
-            Self::TorchZip | Self::Pickle => "get the `.safetensors` form of this model, or convert the file to it",
+            Self::TorchZip | Self::Pickle => {
+                "get the `.safetensors` form of this model; of torch's own files, only zipped ones are read"
+            }
             Self::Zip | Self::Compressed => "unpack the archive and choose the `.safetensors` file inside",
             Self::Gguf => "get the `.safetensors` form of this model",
             Self::Html | Self::Xml => {

@@ -34,7 +34,7 @@ fn write(path: &Path, tensors: &[(&str, &Tensor)], metadata: &BTreeMap<String, S
             (*name, if tensor.is_contiguous() { (*tensor).clone() } else { tensor.to_contiguous_f32() })
         })
         .collect();
-    tensors.sort_by_key(|(name, tensor)| (std::cmp::Reverse(tensor.dtype().size_bytes()), *name));
+    tensors.sort_by_key(|(name, tensor)| (std::cmp::Reverse(tensor.dtype().bytes_of(1)), *name));
     let header = header(&tensors, metadata)?;
 
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

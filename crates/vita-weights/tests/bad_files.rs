@@ -15,7 +15,7 @@ fn check(bytes: Vec<u8>, message: &str, hint: &str) {
 /// A header whose tensors are given as JSON.
 #[track_caller]
 fn check_header(header: &str, data_bytes: usize, problem: &str) {
-    let message = format!("the safetensors header of `a.safetensors` is wrong: {problem}");
+    let message = format!("the header of `a.safetensors` is wrong: {problem}");
     check(with_header(header, &vec![0; data_bytes]), &message, "download it again");
 }
 
@@ -24,11 +24,11 @@ fn other_formats() {
     for (bytes, message, hint) in [
         (&b""[..], "`a.safetensors` is empty", "download"),
         (
-            b"PK\x03\x04aaaaaaaaaaaaaaaaaaaaaaaarchive/data.pkl",
-            "`a.safetensors` is not a safetensors file: it looks like a PyTorch `.pth` archive (zipped pickle)",
+            b"\x80\x02}q\x00",
+            "`a.safetensors` is not a safetensors file: it looks like a Python pickle (an old `.pth` or `.ckpt`)",
             "get the `.safetensors` form",
         ),
-        (b"GGUF\x03\0\0\0\0\0\0\0", "`a.safetensors` is not a safetensors file: it looks like a GGUF file", "form"),
+        (b"GGUF\x03\0\0\0\0\0\0\0", "`a.safetensors` is cut short: 4 bytes (4 B) of 16 are missing", "did not finish"),
         (
             b"<!DOCTYPE html><html>",
             "`a.safetensors` is not a safetensors file: it looks like an HTML page",
@@ -82,7 +82,7 @@ fn hostile_headers() {
     long.extend_from_slice(b"{\"x\":{}}");
     check(
         long,
-        "the safetensors header of `a.safetensors` is wrong: it claims a header of 9223372036854775807 bytes",
+        "the header of `a.safetensors` is wrong: it claims a header of 9223372036854775807 bytes",
         "made to do harm",
     );
     let entry = |shape: &str, range: &str| format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":{range}}}"#);

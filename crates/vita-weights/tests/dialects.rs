@@ -369,7 +369,7 @@ fn scales_of_renamed_layers_are_found() {
 
 #[test]
 fn unknown_quantisations_name_layer_and_format() {
-    let hint = "choose the fp16, bf16, fp8_e4m3fn or fp8_scaled form of this model";
+    let hint = "choose the fp16, bf16, fp8_e4m3fn or fp8_scaled form of this model, or a GGUF of Q2_K to Q8_0";
     for (extra, layer, format) in [
         (vec![text("blocks.0.ffn.0.comfy_quant", r#"{"format": "nvfp4"}"#)], "blocks.0.ffn.0", "nvfp4"),
         (

@@ -39,11 +39,11 @@ fn files_that_are_not_there_or_not_checkpoints() {
         ("short.safetensors", "error: `short.safetensors` is cut short"),
         (
             "huge.safetensors",
-            "error: the safetensors header of `huge.safetensors` is wrong: it claims a header of 18446744073709551615 bytes\n\nhint: the file is damaged",
+            "error: the header of `huge.safetensors` is wrong: it claims a header of 18446744073709551615 bytes\n\nhint: the file is damaged",
         ),
         (
             "overlap.safetensors",
-            "error: the safetensors header of `overlap.safetensors` is wrong: `a` and `b` share bytes\n\nhint: the file is damaged",
+            "error: the header of `overlap.safetensors` is wrong: `a` and `b` share bytes\n\nhint: the file is damaged",
         ),
         ("cut.safetensors", "error: `cut.safetensors` is cut short: 6 bytes (6 B) of"),
     ] {

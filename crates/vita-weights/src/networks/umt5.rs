@@ -9,6 +9,7 @@ use crate::{Result, Weights};
 pub static DIALECTS: Dialects = Dialects {
     namings: &[
         Naming { text: "Hugging Face", is_mark: |key| key.contains(".SelfAttention."), rename: from_hugging_face },
+        Naming { text: "GGUF", is_mark: |key| key.contains("enc.blk."), rename: from_gguf },
         Naming { text: "official", is_mark: |_| true, rename: from_official },
     ],
     prefixes: &[
@@ -143,6 +144,33 @@ fn from_official(name: &str) -> String {
     let layer = match layer {
         "token_embedding" => "shared",
         "norm" => "encoder.final_layer_norm",
+        _ => return name.to_owned(),
+    };
+    format!("{layer}.{leaf}")
+}
+
+fn from_gguf(name: &str) -> String {
+    let (layer, leaf) = split_leaf(name);
+    if let Some((index, rest)) = split_index(name, "enc.blk.") {
+        let (layer, leaf) = split_leaf(rest);
+        let layer = match layer {
+            "attn_norm" => "layer.0.layer_norm",
+            "attn_q" => "layer.0.SelfAttention.q",
+            "attn_k" => "layer.0.SelfAttention.k",
+            "attn_v" => "layer.0.SelfAttention.v",
+            "attn_o" => "layer.0.SelfAttention.o",
+            "attn_rel_b" => "layer.0.SelfAttention.relative_attention_bias",
+            "ffn_norm" => "layer.1.layer_norm",
+            "ffn_gate" => "layer.1.DenseReluDense.wi_0",
+            "ffn_up" => "layer.1.DenseReluDense.wi_1",
+            "ffn_down" => "layer.1.DenseReluDense.wo",
+            _ => return name.to_owned(),
+        };
+        return format!("encoder.block.{index}.{layer}.{leaf}");
+    }
+    let layer = match layer {
+        "token_embd" => "shared",
+        "enc.output_norm" => "encoder.final_layer_norm",
         _ => return name.to_owned(),
     };
     format!("{layer}.{leaf}")
