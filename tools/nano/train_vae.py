@@ -116,7 +116,7 @@ def train(vae, args):
 def draw_batch(rng, stage, newer):
     """Pixels in -1..1 and the weight of each in the loss: shapes and where they pass count four times. For the
     `newer` autoencoder, which is cheaper, clips stay whole, and half of them start near the middle."""
-    count, frames = {"frames": (24, 1), "clips": (8, 9), "decoder": (3, 17)}[stage]
+    count, frames = {"frames": (24, 1), "clips": (8, 9), "decoder": (6 if newer else 3, 17)}[stage]
     pixels, weights = [], []
     for index in range(count):
         scene = world.draw_start_scene(rng) if newer and index % 2 else world.draw_scene(rng)
