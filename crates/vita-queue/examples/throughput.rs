@@ -77,10 +77,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     queue.close();
     worker.join();
     drop(queue);
-    let begin = Instant::now();
-    let queue = Queue::open(options(folder.path().join("queue.sqlite"), durability))?;
-    println!("opened again in {:.2} ms", begin.elapsed().as_secs_f64() * 1e3);
-    drop(queue);
+    let mut fastest_ms = f64::INFINITY;
+    for _ in 0..5 {
+        let begin = Instant::now();
+        drop(Queue::open(options(folder.path().join("queue.sqlite"), durability))?);
+        fastest_ms = fastest_ms.min(begin.elapsed().as_secs_f64() * 1e3);
+    }
+    println!("opened again and closed in {fastest_ms:.2} ms at best");
     Ok(())
 }
 

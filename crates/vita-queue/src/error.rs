@@ -39,6 +39,12 @@ pub enum QueueError {
         /// Whether the disk is full.
         full: bool,
     },
+    /// The prompt is queued, but the disk did not confirm that it holds it.
+    #[error("the prompt is queued, but the disk does not confirm it: {reason}")]
+    Flush {
+        /// What was wrong.
+        reason: String,
+    },
     /// An old history entry cannot be read.
     #[error("the history could not be read: {reason}")]
     Read {
@@ -64,6 +70,7 @@ impl Hint for QueueError {
             Self::Newer { .. } => "use the newer program, or move the file away to start with an empty queue",
             Self::Write { full: true, .. } => "free some space on the disk and try again",
             Self::Write { full: false, .. } => "check that the disk is writable and try again",
+            Self::Flush { .. } => "check the disk; the prompt runs unless the power goes",
             Self::Read { .. } => "the file may be damaged; move it away to start with an empty queue",
             Self::EmptyId => "leave the id out to have one made",
             Self::Number(_) => "give a finite number, or none",

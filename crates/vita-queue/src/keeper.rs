@@ -8,6 +8,7 @@ use crate::shared::Shared;
 use crate::state::{Running, Slot};
 use crate::store::{Operation, SavedEntry, Store};
 use crate::stored::failed_prompt;
+use crate::syncer::Syncer;
 use crate::worker::Claim;
 use crate::{HistoryEntry, HistoryLimit, Job, JobSummary, Message, Place, QueueError, QueueEvent, Ticket};
 
@@ -37,6 +38,7 @@ pub enum Command {
 pub struct Keeper {
     shared: Arc<Shared>,
     store: Store,
+    syncer: Option<Syncer>,
     limit: HistoryLimit,
     /// Finished, in memory, but not yet on disk; oldest first.
     unsaved: Vec<Unsaved>,
@@ -53,7 +55,12 @@ struct Unsaved {
 
 impl Keeper {
     pub fn new(shared: Arc<Shared>, store: Store, limit: HistoryLimit) -> Self {
-        Self { shared, store, limit, unsaved: Vec::new() }
+        Self { shared, store, syncer: None, limit, unsaved: Vec::new() }
+    }
+
+    /// Has accepted prompts confirmed by the disk from now on. The queue must have been loaded.
+    pub fn set_syncer(&mut self, syncer: Syncer) {
+        self.syncer = Some(syncer);
     }
 
     /// The database, for tests.
@@ -70,14 +77,17 @@ impl Keeper {
         state.counter = loaded.counter;
         state.sequence_next = loaded.sequence_next;
         state.set_paused(loaded.paused);
-        let now_ms = (shared.clock)();
+        let (now_ms, counter) = ((shared.clock)(), state.counter);
         let (given_up, queued): (Vec<_>, Vec<_>) =
             loaded.queued.into_iter().partition(|queued| queued.running && queued.starts >= STARTS_MAX);
         for queued in queued {
             state.insert_pending(Arc::new(queued.job), queued.running || queued.resumed);
         }
         drop(state);
-        self.store.commit(Operation::Recover, |write| write.requeue_running(STARTS_MAX))?;
+        self.store.commit(Operation::Recover, |write| {
+            write.requeue_running(STARTS_MAX)?;
+            write.set_counter(counter)
+        })?;
         for queued in given_up {
             let start = Message::Start { timestamp_ms: queued.started_ms };
             let outcome = failed_prompt("ProcessEnded", "the process ended twice while this prompt ran".into());
@@ -284,7 +294,11 @@ impl Keeper {
         self.shared.bell.notify_all();
         self.shared.emit_status();
         for (job, answer) in jobs {
-            answer(Ok(Ticket { id: job.id.to_string(), number: job.number }));
+            let ticket = Ticket { id: job.id.to_string(), number: job.number };
+            match &self.syncer {
+                Some(syncer) => syncer.answer_later((ticket, answer)),
+                None => answer(Ok(ticket)),
+            }
         }
     }
 

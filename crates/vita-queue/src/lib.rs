@@ -5,7 +5,8 @@
 //! [`Queue::submit`] returns; what finished is in the history before anyone is told.
 //!
 //! One thread, the keeper, owns every change: it decides with the state in memory, commits to SQLite, and only
-//! then changes the memory, so that memory never shows what a crash could take back. Readers look at the memory
+//! then changes the memory, so that memory never shows what a crash could take back. Where prompts are to outlive
+//! the power, a second thread waits for the disk and answers the clients. Readers look at the memory
 //! alone; only history entries older than [`QueueOptions::history_memory_bytes`] are read from disk.
 //! Subscribers are called on the keeper's and the worker's thread and must return soon.
 //!
@@ -26,6 +27,7 @@ mod shared;
 mod state;
 mod store;
 mod stored;
+mod syncer;
 mod worker;
 
 pub use error::QueueError;

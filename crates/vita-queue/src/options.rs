@@ -29,8 +29,8 @@ pub enum Durability {
     /// The end of the process, however sudden. The last prompts may be lost when the power goes; the database
     /// stays whole even then.
     ProcessKill,
-    /// Also the end of power: each group of prompts is written through to the disk before it is accepted.
-    /// Beginnings and ends of runs are not: after a power cut the last prompts may run again.
+    /// Also the end of power: the disk has confirmed each prompt before it is accepted. It has not for what else
+    /// happens: after a power cut the last prompts may run again, and the last ones deleted may be back.
     PowerLoss,
 }
 

@@ -8,10 +8,11 @@ use crate::keeper::{Command, Keeper};
 use crate::shared::Shared;
 use crate::state::{FreeRequest, State};
 use crate::store::{Reader, Store};
+use crate::syncer::Syncer;
 use crate::worker::{Runner, WorkerThread};
 use crate::{
-    HistoryEntry, HistoryQuery, Job, JobDetail, JobStatus, JobSummary, JobsPage, JobsQuery, QueueError, QueueOptions,
-    Submission, Subscriber, Ticket,
+    Durability, HistoryEntry, HistoryQuery, Job, JobDetail, JobStatus, JobSummary, JobsPage, JobsQuery, QueueError,
+    QueueOptions, Submission, Subscriber, Ticket,
 };
 
 /// The queue at a moment.
@@ -50,6 +51,7 @@ impl Queue {
     }
 
     pub(crate) fn with_store(options: QueueOptions, store: Store) -> Result<Self, QueueError> {
+        let failed = |error: std::io::Error| QueueError::Open { path: options.path.clone(), reason: error.to_string() };
         let reader = Reader::new(&options.path);
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(options.history_memory_bytes)),
@@ -59,9 +61,12 @@ impl Queue {
         });
         let mut keeper = Keeper::new(shared.clone(), store, options.history_limit);
         keeper.load()?;
+        if options.durability == Durability::PowerLoss {
+            keeper.set_syncer(Syncer::spawn(&options.path).map_err(&failed)?);
+        }
         let (commands, inbox) = mpsc::channel();
         let spawned = std::thread::Builder::new().name("queue-keeper".into()).spawn(move || keeper.serve(&inbox));
-        let thread = spawned.map_err(|error| QueueError::Open { path: options.path, reason: error.to_string() })?;
+        let thread = spawned.map_err(&failed)?;
         Ok(Self(Arc::new(Inner { shared, reader, commands: Some(commands), keeper: Some(thread) })))
     }
 

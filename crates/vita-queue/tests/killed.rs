@@ -133,7 +133,7 @@ struct Toy(Log);
 impl Runner for Toy {
     fn run(&mut self, job: &Job, _: &Cancel, _: &mut dyn Observer) -> Outcome {
         self.0.line("began", &job.id, job.number);
-        let pause = if job.sequence % 16 == 0 { 25 } else { 1 };
+        let pause = if job.sequence.is_multiple_of(16) { 25 } else { 1 };
         thread::sleep(Duration::from_millis(pause));
         Outcome { outputs: IndexMap::new(), end: End::Success }
     }

@@ -15,7 +15,7 @@ pub use self::read::{Loaded, Reader};
 pub use self::write::{SavedEntry, Write};
 use crate::probe::{Point, Probe, Verdict};
 use crate::state::Slot;
-use crate::{Durability, QueueError, QueueOptions};
+use crate::{QueueError, QueueOptions};
 
 /// The format of the database; a newer one is refused.
 const FORMAT: i64 = 1;
@@ -44,6 +44,9 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS finished (
         key INTEGER PRIMARY KEY,
         sequence INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        workflow_id TEXT,
+        created_ms INTEGER NOT NULL,
         number REAL NOT NULL,
         status INTEGER NOT NULL,
         started_ms INTEGER NOT NULL,
@@ -79,9 +82,6 @@ pub enum Operation {
 /// The database, open for writing.
 pub struct Store {
     connection: Connection,
-    durability: Durability,
-    /// Whether commits are written through to the disk at the moment.
-    synced: bool,
     probe: Option<Probe>,
     dead: bool,
     /// Held while the database is open; the system lets go of it when the process ends, however it ends.
@@ -100,7 +100,7 @@ impl Store {
         let connection = Connection::open(&options.path).map_err(|error| failed(error.to_string()))?;
         connection.set_prepared_statement_cache_capacity(32);
         prepare(&connection, &options.path).map_err(|error| failed(error.to_string()))??;
-        Ok(Self { connection, durability: options.durability, synced: false, probe, dead: false, _lock: lock })
+        Ok(Self { connection, probe, dead: false, _lock: lock })
     }
 
     /// Reads the queue, and of the history a summary of each entry.
@@ -115,7 +115,6 @@ impl Store {
         work: impl FnOnce(&Write<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), QueueError> {
         self.probe(Point::Before(operation))?;
-        self.set_synced(operation).map_err(write_error)?;
         let transaction = rusqlite::Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate);
         let transaction = transaction.map_err(write_error)?;
         work(&Write(&transaction)).map_err(write_error)?;
@@ -155,17 +154,6 @@ impl Store {
                 Err(QueueError::Closed)
             }
         }
-    }
-
-    /// Prompts that clients were told are accepted must outlive the power, if so wanted; the rest repeats itself.
-    fn set_synced(&mut self, operation: Operation) -> rusqlite::Result<()> {
-        let synced =
-            self.durability == Durability::PowerLoss && !matches!(operation, Operation::Claim | Operation::Finish);
-        if synced != self.synced {
-            self.connection.pragma_update(None, "synchronous", if synced { "FULL" } else { "NORMAL" })?;
-            self.synced = synced;
-        }
-        Ok(())
     }
 }
 

@@ -62,8 +62,8 @@ pub fn load(connection: &Connection, mut add_history: impl FnMut(u64, Slot)) -> 
         queued: queued.collect::<Result<_, _>>()?,
     };
     let mut finished = connection.prepare(
-        "SELECT key, finished.sequence, number, status, started_ms, ended_ms, summary, \
-         prompt.id, prompt.workflow_id, prompt.created_ms FROM finished JOIN prompt USING (sequence) ORDER BY key",
+        "SELECT key, sequence, number, status, started_ms, ended_ms, summary, id, workflow_id, created_ms \
+         FROM finished ORDER BY key",
     )?;
     let mut rows = finished.query([])?;
     while let Some(row) = rows.next()? {

@@ -1,5 +1,7 @@
 //! The statements that change the database, each part of a commit.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, params};
 
 use super::{CUT_SHORT, RUNNING, WAITING};
@@ -10,8 +12,7 @@ pub struct SavedEntry {
     /// What the entry takes in memory, about.
     pub bytes: usize,
     key: u64,
-    sequence: u64,
-    number: f64,
+    job: Arc<Job>,
     status: JobStatus,
     started_ms: u64,
     ended_ms: u64,
@@ -89,20 +90,23 @@ impl Write<'_> {
     }
 
     pub fn finish(&self, entry: &SavedEntry) -> rusqlite::Result<()> {
-        self.run("DELETE FROM queued WHERE sequence = ?1", [entry.sequence.cast_signed()])?;
+        self.run("DELETE FROM queued WHERE sequence = ?1", [entry.job.sequence.cast_signed()])?;
         self.run(
-            "INSERT INTO finished (key, sequence, number, status, started_ms, ended_ms, summary, messages, outputs) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO finished (key, sequence, number, status, started_ms, ended_ms, summary, messages, outputs, \
+             id, workflow_id, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 entry.key.cast_signed(),
-                entry.sequence.cast_signed(),
-                entry.number,
+                entry.job.sequence.cast_signed(),
+                entry.job.number,
                 status_code(entry.status),
                 entry.started_ms.cast_signed(),
                 entry.ended_ms.cast_signed(),
                 entry.summary,
                 entry.messages,
                 entry.outputs,
+                &*entry.job.id,
+                entry.job.workflow_id.as_deref(),
+                entry.job.created_ms.cast_signed(),
             ],
         )
     }
@@ -136,8 +140,7 @@ impl SavedEntry {
         Self {
             bytes,
             key,
-            sequence: job.sequence,
-            number: job.number,
+            job: job.clone(),
             status: summary.status,
             started_ms: entry.started_ms(),
             ended_ms: entry.ended_ms(),
