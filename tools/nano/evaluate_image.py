@@ -156,12 +156,13 @@ def run(args):
     for pair, result in zip(chosen, results):
         if any(pair[name] != result[name] for name in ("colour", "motion", "shape")):
             print("wanted", pair["colour"], pair["motion"], pair["shape"], "got", result, pair["prompt"])
-    count = lambda test: sum(map(test, zip(chosen, results)))
-    motion = lambda item: item[0]["motion"] == item[1]["motion"]
-    first = lambda item: item[1]["first_frame"] > FIRST_FRAME_GOAL
-    print(f"{args.system} {args.only or ''}{'text ' if args.text else ''}{sampling}: {scores}")
-    print(f"of {len(chosen)}: motion {count(motion)}, first frame {count(first)}, "
-          f"both {count(lambda item: motion(item) and first(item))}")
+    right = lambda name: [pair[name] == result[name] for pair, result in zip(chosen, results)]
+    motion, what, other = right("motion"), "colour", right("colour")
+    if not args.text and args.only != "vision":
+        what, other = "first frame", [result["first_frame"] > FIRST_FRAME_GOAL for result in results]
+    print(args.system, args.only or "", "text" if args.text else "", sampling, scores)
+    print(f"of {len(chosen)}: motion {sum(motion)}, {what} {sum(other)}, "
+          f"both {sum(map(all, zip(motion, other)))}")
 
 
 def sweep(args):

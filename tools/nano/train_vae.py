@@ -1,7 +1,8 @@
-"""Trains the autoencoder: single frames, then clips, then the decoder alone on finished latents.
+"""Trains the autoencoder: single frames, then clips, both in turn, then the decoder alone on finished latents.
 
     python train_vae.py frames  --out vae-frames.safetensors  --minutes 5
     python train_vae.py clips   --from vae-frames.safetensors --out vae-clips.safetensors --minutes 14
+    python train_vae.py polish  --from vae-clips.safetensors  --out vae-polished.safetensors --minutes 15
     python train_vae.py scale   --from vae-clips.safetensors  --out vae-scaled.safetensors
     python train_vae.py decoder --from vae-scaled.safetensors --out vae.safetensors --minutes 40
     python train_vae.py measure --from vae.safetensors
@@ -24,6 +25,10 @@ from optim import Optimizers
 from vae import WanVae, rescale_latents
 from vae22 import WanVae22
 
+STAGES = ("frames", "clips", "decoder", "polish")
+RATES = {"frames": (0.02, 3e-3), "clips": (0.01, 1.5e-3), "decoder": (0.004, 6e-4), "polish": (0.01, 1.5e-3)}
+FALL_FROM = {"frames": 0.7, "clips": 0.5, "decoder": 0.3, "polish": 0.3}
+DIVERGENCE = {"frames": 5e-4, "clips": 5e-4, "decoder": 0.0, "polish": 1e-4}  # weight in the loss
 BASE = 8
 BASES_22 = (8, 12)  # of encoder and decoder
 MARK_22 = "decoder.upsamples.0.upsamples.0.residual.2.weight"  # only the 2.2 autoencoder nests its stages
@@ -31,7 +36,7 @@ MARK_22 = "decoder.upsamples.0.upsamples.0.residual.2.weight"  # only the 2.2 au
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("frames", "clips", "scale", "decoder", "measure"))
+    parser.add_argument("stage", choices=(*STAGES, "scale", "measure"))
     parser.add_argument("--from", dest="source")
     parser.add_argument("--out")
     parser.add_argument("--minutes", type=float, default=5.0)
@@ -78,13 +83,13 @@ def train(vae, args):
         module = torch.nn.ModuleList([vae.conv2, vae.decoder])
     params = list(module.parameters())
     is_matrix = lambda p: args.optimizer == "muon" and p.dim() >= 4 and p.shape[0] > 3
-    muon_lr, adam_lr = {"frames": (0.02, 3e-3), "clips": (0.01, 1.5e-3), "decoder": (0.004, 6e-4)}[args.stage]
     optimizers = Optimizers([p for p in params if is_matrix(p)], [p for p in params if not is_matrix(p)],
-                            muon_lr, adam_lr, fall_from={"frames": 0.7, "clips": 0.5, "decoder": 0.3}[args.stage])
-    rng = np.random.default_rng((3, args.seed, ("frames", "clips", "decoder").index(args.stage)))
+                            *RATES[args.stage], fall_from=FALL_FROM[args.stage])
+    rng = np.random.default_rng((3, args.seed, STAGES.index(args.stage)))
     started, step, shown = time.time(), 0, []
     while (spent := time.time() - started) < args.minutes * 60:
-        pixels, weight = draw_batch(rng, args.stage, isinstance(vae, WanVae22))
+        kind = ("frames", "clips")[step % 2] if args.stage == "polish" else args.stage
+        pixels, weight = draw_batch(rng, kind, isinstance(vae, WanVae22))
         with torch.autocast("cpu", torch.bfloat16):
             if args.stage == "decoder":
                 with torch.no_grad():
@@ -99,10 +104,10 @@ def train(vae, args):
         loss = ((error.abs() + 2 * error.square()) * weight).mean()
         mean, log_variance = mean.float(), log_variance.float()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-        (loss + 5e-4 * divergence if args.stage != "decoder" else loss).backward()
+        (loss + DIVERGENCE[args.stage] * divergence).backward()
         optimizers.step(spent / (args.minutes * 60))
         step += 1
-        shown.append((float(loss), float(error.square().mean()), float(divergence)))
+        shown.append((loss.item(), error.square().mean().item(), divergence.item()))
         if step % 25 == 0:
             rec, mse, kl = np.mean(shown, axis=0)
             shown = []
