@@ -167,7 +167,8 @@ async fn open_session(app: &Arc<App>, now: SystemTime) -> HeaderValue {
 }
 
 fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    let pairs =
+        headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
     pairs.filter_map(move |pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
 }
 
@@ -210,6 +211,3 @@ fn redirect(path: &str, cookie: Option<HeaderValue>) -> Response {
     crate::guard::never_cached(headers);
     response
 }
-
-#[cfg(test)]
-mod tests;

@@ -35,7 +35,8 @@ async fn show(State(app): State<Arc<App>>, request: Request) -> Response {
         return redirect("/", None);
     }
     let is_wrong = form::value(request.uri().query().unwrap_or_default().as_bytes(), "wrong_password").is_some();
-    let page = PAGE.replace("<!-- fault -->", if is_wrong { "<p role=\"alert\">This is not the token.</p>" } else { "" });
+    let page =
+        PAGE.replace("<!-- fault -->", if is_wrong { "<p role=\"alert\">This is not the token.</p>" } else { "" });
     let mut response = page.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

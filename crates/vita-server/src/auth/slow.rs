@@ -39,8 +39,9 @@ impl Failures {
     pub fn hold(&self, address: IpAddr, now: SystemTime) -> Option<Hold> {
         let address = network(address);
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_forgiven =
-            |record: &Record| record.held == 0 && now.duration_since(record.last).is_ok_and(|age| age > FORGOTTEN_AFTER);
+        let is_forgiven = |record: &Record| {
+            record.held == 0 && now.duration_since(record.last).is_ok_and(|age| age > FORGOTTEN_AFTER)
+        };
         if records.len() >= ADDRESS_COUNT_MAX {
             records.retain(|_, record| !is_forgiven(record));
         }

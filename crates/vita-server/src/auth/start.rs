@@ -69,7 +69,9 @@ impl Hint for StartError {
             Self::Open { .. } => {
                 "add --login to have a token made, or --token TOKEN, or --no-auth to let everybody in".into()
             }
-            Self::BadToken { .. } => "give at least 8 letters, digits or signs without spaces, or --login to have one made".into(),
+            Self::BadToken { .. } => {
+                "give at least 8 letters, digits or signs without spaces, or --login to have one made".into()
+            }
             Self::Contradiction => "leave one of them out".into(),
             Self::File(error) => return error.hint().or_else(|| Some("remove the file to begin anew".into())),
         })
@@ -144,9 +146,16 @@ mod tests {
 
     const LOCAL: &[&str] = &["127.0.0.1", "::1"];
 
-    fn check(listen: &[&str], token: Option<&str>, login: bool, no_auth: bool, file: &std::path::Path) -> Result<Decided, String> {
+    fn check(
+        listen: &[&str],
+        token: Option<&str>,
+        login: bool,
+        no_auth: bool,
+        file: &std::path::Path,
+    ) -> Result<Decided, String> {
         let listen: Vec<IpAddr> = listen.iter().map(|address| address.parse().unwrap()).collect();
-        decide(&Start { listen: &listen, token, login, no_auth, file: file.to_owned() }).map_err(|error| error.to_string())
+        decide(&Start { listen: &listen, token, login, no_auth, file: file.to_owned() })
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -157,7 +166,13 @@ mod tests {
         for (listen, token, login, no_auth, expected) in [
             (LOCAL, None, false, false, Ok(false)),
             (LOCAL, Some(""), false, false, Ok(false)),
-            (LOCAL, Some("long enough"), false, false, Err("the token holds a space or a character that cannot be sent in a header")),
+            (
+                LOCAL,
+                Some("long enough"),
+                false,
+                false,
+                Err("the token holds a space or a character that cannot be sent in a header"),
+            ),
             (LOCAL, Some("longenough"), false, false, Ok(true)),
             (&["127.0.0.1", "0.0.0.0"], None, false, false, Err(open)),
             (&["0.0.0.0"], Some(""), false, false, Err(open)),

@@ -86,11 +86,17 @@ mod tests {
     #[test]
     fn hashes_know_their_token_only() {
         let hash = TokenHash::of("s3cret");
-        for (token, expected) in [("s3cret", true), ("s3cret ", false), ("S3cret", false), ("", false), ("s3cre", false)] {
+        for (token, expected) in
+            [("s3cret", true), ("s3cret ", false), ("S3cret", false), ("", false), ("s3cre", false)]
+        {
             assert_eq!(hash.is_of(token), expected, "{token}");
         }
         let back = TokenHash::from_hex(&hash.to_hex()).unwrap();
-        assert!(back.is_of("s3cret") && TokenHash::from_hex("00").is_none() && TokenHash::from_hex(&"zz".repeat(32)).is_none());
+        assert!(
+            back.is_of("s3cret")
+                && TokenHash::from_hex("00").is_none()
+                && TokenHash::from_hex(&"zz".repeat(32)).is_none()
+        );
         assert_eq!(format!("{hash:?}"), "TokenHash(..)");
     }
 

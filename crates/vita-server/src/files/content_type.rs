@@ -66,7 +66,13 @@ pub(crate) fn of_name(name: &str) -> &'static str {
 pub(crate) fn is_active(content_type: &str) -> bool {
     matches!(
         content_type,
-        "text/html" | "application/xhtml+xml" | "application/javascript" | "text/css" | "image/svg+xml" | "text/xml" | "application/pdf"
+        "text/html"
+            | "application/xhtml+xml"
+            | "application/javascript"
+            | "text/css"
+            | "image/svg+xml"
+            | "text/xml"
+            | "application/pdf"
     )
 }
 

@@ -27,8 +27,6 @@ mod users;
 mod video;
 mod view;
 
-#[cfg(test)]
-mod tests;
 
 /// Routes that exist bare and under `/api`.
 pub(crate) fn twins() -> Router<Arc<App>> {
@@ -37,7 +35,6 @@ pub(crate) fn twins() -> Router<Arc<App>> {
         .route("/view_metadata/{category}", get(models::view_metadata))
         .route("/upload/image", post(upload::image))
         .route("/upload/mask", post(upload::mask))
-        .route("/embeddings", get(models::embeddings))
         .route("/models", get(models::categories))
         .route("/models/{category}", get(models::files))
         .route("/experiment/models", get(models::folders))
@@ -90,6 +87,7 @@ fn say(status: StatusCode, text: &str) -> Response {
 /// What the disk refused: 507 where it is full, else 500, with the reason.
 fn disk_refused(error: &vita_folders::Error) -> Response {
     tracing::error!("{error}");
-    let status = if error.is_disk_full() { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let status =
+        if error.is_disk_full() { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR };
     crate::body::json_text(status, serde_json::json!({ "error": error.to_string() }).to_string())
 }

@@ -1,4 +1,4 @@
-//! Model files by category: `/models`, `/experiment/models`, `/embeddings`, `/view_metadata`.
+//! Model files by category: `/models`, `/experiment/models`, `/view_metadata`.
 
 use std::fs::File;
 use std::io::Read;
@@ -33,15 +33,6 @@ pub(crate) async fn files(State(app): State<Arc<App>>, Path(category): Path<Stri
         return StatusCode::NOT_FOUND.into_response();
     }
     blocking(move || reply(&app.folders.files(&category))).await
-}
-
-/// `GET /embeddings`: names without their extension.
-pub(crate) async fn embeddings(State(app): State<Arc<App>>) -> Response {
-    blocking(move || {
-        let names = app.folders.files("embeddings");
-        reply(&names.iter().map(|name| stem(name)).collect::<Vec<_>>())
-    })
-    .await
 }
 
 /// `GET /experiment/models`

@@ -28,7 +28,8 @@ pub(crate) async fn rename(
         if target.is_dir() || (target.exists() && !query.may_overwrite()) {
             return say(StatusCode::CONFLICT, "File already exists");
         }
-        let moved = target.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::rename(&source, &target));
+        let moved =
+            target.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::rename(&source, &target));
         match moved {
             Ok(()) => query.reply(&to, &target),
             Err(error) => disk_refused(&vita_folders::Error::Io { action: "create", path: target, source: error }),

@@ -146,7 +146,8 @@ fn decode_png(bytes: Vec<u8>) -> Result<Picture, String> {
     };
     let info = reader.info();
     let plain = info.uncompressed_latin1_text.iter().map(|chunk| (chunk.keyword.clone(), chunk.text.clone()));
-    let packed = info.compressed_latin1_text.iter().filter_map(|chunk| Some((chunk.keyword.clone(), chunk.get_text().ok()?)));
+    let packed =
+        info.compressed_latin1_text.iter().filter_map(|chunk| Some((chunk.keyword.clone(), chunk.get_text().ok()?)));
     let unicode = info.utf8_text.iter().filter_map(|chunk| Some((chunk.keyword.clone(), chunk.get_text().ok()?)));
     let texts = plain.chain(packed).chain(unicode).collect();
     Ok(Picture { width, height, rgba, has_alpha, texts })
@@ -218,7 +219,8 @@ mod tests {
     #[test]
     fn a_mask_gives_its_transparency() {
         let mut picture = Picture { width: 4, height: 2, rgba: vec![9; 32], has_alpha: false, texts: Vec::new() };
-        let mask = Picture { width: 2, height: 1, rgba: vec![0, 0, 0, 10, 0, 0, 0, 20], has_alpha: true, texts: Vec::new() };
+        let mask =
+            Picture { width: 2, height: 1, rgba: vec![0, 0, 0, 10, 0, 0, 0, 20], has_alpha: true, texts: Vec::new() };
         picture.take_alpha_of(&mask);
         let alphas: Vec<u8> = picture.rgba.as_chunks::<4>().0.iter().map(|pixel| pixel[3]).collect();
         assert_eq!(alphas, [10, 10, 20, 20, 10, 10, 20, 20]);

@@ -94,7 +94,8 @@ pub(crate) async fn send(path: &Path, request: &HeaderMap, described: Described)
 /// A small body that is in memory, with the same courtesy of entity tags.
 pub(crate) fn send_bytes(bytes: &'static [u8], content_type: &'static str, tag: &str, request: &HeaderMap) -> Response {
     let tag = format!("\"{tag}\"");
-    let is_known = request.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).is_some_and(|tags| holds_tag(tags, &tag));
+    let is_known =
+        request.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).is_some_and(|tags| holds_tag(tags, &tag));
     let headers = [(ETAG, ascii(tag))];
     if is_known {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
@@ -204,7 +205,8 @@ async fn compressed_sibling(path: &Path, request: &HeaderMap) -> Option<(std::pa
     for (encoding, extension) in [("br", "br"), ("gzip", "gz")] {
         let takes = accepted.split(',').any(|entry| {
             let mut parts = entry.split(';').map(str::trim);
-            parts.next() == Some(encoding) && !parts.any(|weight| weight.replace(' ', "").trim_end_matches(['0', '.']) == "q=")
+            parts.next() == Some(encoding)
+                && !parts.any(|weight| weight.replace(' ', "").trim_end_matches(['0', '.']) == "q=")
         });
         let sibling = path.with_added_extension(extension);
         if takes && tokio::fs::metadata(&sibling).await.is_ok_and(|data| data.is_file()) {

@@ -69,6 +69,8 @@ fn path(app: &App) -> PathBuf {
 fn indented(settings: &Map<String, Value>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    settings.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).expect("memory takes everything");
+    settings
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
+        .expect("memory takes everything");
     bytes
 }

@@ -84,14 +84,16 @@ async fn read_form(app: &App, request: Request) -> Result<Form, Refused> {
             }
             Some("type") => {
                 let name = text(field).await?;
-                place = Place::parse(&name).ok_or_else(|| refused(&format!("`type` is `{name}`, not input, output or temp")))?;
+                place = Place::parse(&name)
+                    .ok_or_else(|| refused(&format!("`type` is `{name}`, not input, output or temp")))?;
             }
             Some("subfolder") => subfolder = text(field).await?,
             Some("overwrite") => overwrite = matches!(text(field).await?.as_str(), "true" | "1"),
             Some("original_ref") => {
                 let reference = text(field).await?;
                 let parsed = serde_json::from_str(&reference);
-                original = Some(parsed.map_err(|error| refused(&format!("`original_ref` is no JSON as expected: {error}")))?);
+                original =
+                    Some(parsed.map_err(|error| refused(&format!("`original_ref` is no JSON as expected: {error}")))?);
             }
             _ => drop(text(field).await),
         }
@@ -161,14 +163,18 @@ async fn text(mut field: Field<'_>) -> Result<String, Refused> {
 fn masked(folders: &Folders, mut form: Form) -> Result<Form, Refused> {
     let Some(original) = &form.original else { return Err(refused("the form has no field `original_ref`")) };
     let annotated = Annotated::parse(&original.filename);
-    let named = original.place.as_deref().map(|name| Place::parse(name).ok_or_else(|| refused("`original_ref` has another `type` than input, output or temp")));
+    let named = original.place.as_deref().map(|name| {
+        Place::parse(name).ok_or_else(|| refused("`original_ref` has another `type` than input, output or temp"))
+    });
     let place = annotated.place.map_or_else(|| named.unwrap_or(Ok(Place::Output)), Ok)?;
     let path = vita_folders::resolve_inside(folders.place(place), &original.subfolder, annotated.name)
         .map_err(|error| refused(&error.to_string()))?;
     if !path.is_file() {
         return Err(refused(&format!("the original `{}` is not in the {} directory", annotated.name, place.name())));
     }
-    let read = |path: &Path, what: &str| Picture::read(path).map_err(|reason| refused(&format!("cannot read {what}: {reason}")));
+    let read = |path: &Path, what: &str| {
+        Picture::read(path).map_err(|reason| refused(&format!("cannot read {what}: {reason}")))
+    };
     let mask = read(form.file.temporary(), "the mask")?;
     let mut picture = read(&path, "the original")?;
     picture.take_alpha_of(&mask);
@@ -190,9 +196,8 @@ fn store(folders: &Folders, form: Form) -> Result<Response, Refused> {
     let folder = form.subfolder.under(folders.place(form.place));
     std::fs::create_dir_all(&folder)
         .map_err(|source| disk(vita_folders::Error::Io { action: "create", path: folder.clone(), source }))?;
-    let reply = |name: &str| {
-        reply(&json!({ "name": name, "subfolder": form.subfolder.as_str(), "type": form.place.name() }))
-    };
+    let reply =
+        |name: &str| reply(&json!({ "name": name, "subfolder": form.subfolder.as_str(), "type": form.place.name() }));
     let mut file = form.file;
     if form.overwrite {
         file.move_to(folder.join(&form.file_name));
@@ -259,9 +264,13 @@ mod tests {
 
     #[test]
     fn numbers_go_before_the_extension() {
-        for (name, expected) in
-            [("a.png", "a (2).png"), ("a.tar.gz", "a.tar (2).gz"), ("a", "a (2)"), (".a", ".a (2)"), ("a (1).png", "a (1) (2).png")]
-        {
+        for (name, expected) in [
+            ("a.png", "a (2).png"),
+            ("a.tar.gz", "a.tar (2).gz"),
+            ("a", "a (2)"),
+            (".a", ".a (2)"),
+            ("a (1).png", "a (1) (2).png"),
+        ] {
             assert_eq!(numbered(name, 2), expected);
         }
     }

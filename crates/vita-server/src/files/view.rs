@@ -34,11 +34,7 @@ pub(crate) struct ViewQuery {
     channel: Option<String>,
 }
 
-pub(crate) async fn view(
-    State(app): State<Arc<App>>,
-    Query(query): Query<ViewQuery>,
-    request: HeaderMap,
-) -> Response {
+pub(crate) async fn view(State(app): State<Arc<App>>, Query(query): Query<ViewQuery>, request: HeaderMap) -> Response {
     let path = match find(&app.folders, &query).await {
         Ok(path) => path,
         Err(status) => return status.into_response(),
@@ -169,8 +165,10 @@ async fn encoded(path: PathBuf, encoding: Encoding) -> Option<Response> {
     let work = move || Picture::read(&path).and_then(|picture| encoding.encode(picture));
     match tokio::task::spawn_blocking(work).await.ok()? {
         Ok((content_type, bytes)) => {
-            let headers =
-                [(CONTENT_TYPE, HeaderValue::from_static(content_type)), (CONTENT_DISPOSITION, disposition(&name, false))];
+            let headers = [
+                (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+                (CONTENT_DISPOSITION, disposition(&name, false)),
+            ];
             Some((headers, bytes).into_response())
         }
         Err(reason) => {

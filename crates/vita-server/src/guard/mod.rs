@@ -93,6 +93,3 @@ pub(crate) fn never_cached(headers: &mut HeaderMap) {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert(EXPIRES, HeaderValue::from_static("0"));
 }
-
-#[cfg(test)]
-mod tests;
