@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indexmap::IndexMap;
 use serde_json::json;
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let accepted = begin.elapsed().as_secs_f64();
     while queue.remaining() > 0 {
-        thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
     let done = begin.elapsed().as_secs_f64();
     let total = (threads * count) as f64;
@@ -80,10 +80,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut fastest_ms = f64::INFINITY;
     for _ in 0..5 {
         let begin = Instant::now();
-        drop(Queue::open(options(folder.path().join("queue.sqlite"), durability))?);
+        let queue = Queue::open(options(folder.path().join("queue.sqlite"), durability))?;
         fastest_ms = fastest_ms.min(begin.elapsed().as_secs_f64() * 1e3);
+        drop(queue);
     }
-    println!("opened again and closed in {fastest_ms:.2} ms at best");
+    println!("opened again in {fastest_ms:.2} ms at best");
     Ok(())
 }
 
