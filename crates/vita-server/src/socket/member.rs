@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 use super::frame::{Frame, Lane};
 
 /// With more frames waiting than this, a frame takes the place of an earlier one of its lane.
-const FRAMES_BEFORE_MERGING: usize = 64;
-/// The same for bytes: a few previews.
-const BYTES_BEFORE_MERGING: usize = 1 << 20;
+const FRAMES_BEFORE_MERGING: usize = 1024;
+/// The same for bytes: some dozen previews. Sockets share what is told to all.
+const BYTES_BEFORE_MERGING: usize = 4 << 20;
 /// A reader that lets so much wait is gone.
 const BYTES_MAX: usize = 64 << 20;
 
@@ -165,16 +165,16 @@ mod tests {
     #[test]
     fn a_slow_reader_gets_the_newest_progress_and_every_kept_frame() {
         let member = Member::new("a".into());
-        for number in 0..1000 {
+        for number in 0..5000 {
             push(&member, Lane::Progress, number);
             push(&member, Lane::Kept, number);
         }
         let waiting = waiting(&member);
         let kept = waiting.iter().filter(|(lane, _)| *lane == Lane::Kept).count();
         let progress: Vec<_> = waiting.iter().filter(|(lane, _)| *lane == Lane::Progress).collect();
-        assert_eq!(kept, 1000);
+        assert_eq!(kept, 5000);
         assert!(progress.len() <= FRAMES_BEFORE_MERGING, "{}", progress.len());
-        assert_eq!(progress.last().unwrap().1, r#"{"type":"e","data":999}"#);
+        assert_eq!(progress.last().unwrap().1, r#"{"type":"e","data":4999}"#);
     }
 
     #[test]

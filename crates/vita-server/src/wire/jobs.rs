@@ -55,7 +55,7 @@ pub(crate) fn query<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>
 
 /// `{"jobs": [...], "pagination": {...}}`
 pub(crate) fn page(page: &JobsPage, query: &JobsQuery) -> Json {
-    let jobs: Vec<_> = page.jobs.iter().map(summary).collect();
+    let jobs: Vec<_> = page.jobs.iter().map(|job| summary(job)).collect();
     json!({
         "jobs": jobs,
         "pagination": {

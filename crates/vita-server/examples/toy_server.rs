@@ -1,0 +1,21 @@
+//! A server of toy nodes, to measure the server alone: `cargo run --release -p vita-server --example toy_server 8199`.
+//! `docs/performance.md` says what was measured with it.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(8199);
+    let server = common::Server::with(|config| config.port = port);
+    let runner = common::Graphs(vita_graph::Executor::new(server.app.registry.clone(), server.app.host.clone()));
+    let worker = server.app.queue.spawn_worker(Box::new(runner)).expect("a thread for the worker");
+    let listening = vita_server::Server::bind(&server.app.config).await.expect("a free port");
+    println!("http://{}", listening.addresses()[0]);
+    let stop = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    listening.run(server.app.clone(), stop).await;
+    server.app.queue.close();
+    worker.join();
+}
