@@ -2,6 +2,7 @@
 //!
 //! Every name that a client gives becomes a path in `vita_folders::SafeName` and nowhere else.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,7 +27,6 @@ mod user_data;
 mod users;
 mod video;
 mod view;
-
 
 /// Routes that exist bare and under `/api`.
 pub(crate) fn twins() -> Router<Arc<App>> {
@@ -84,10 +84,24 @@ fn say(status: StatusCode, text: &str) -> Response {
     (status, text.to_owned()).into_response()
 }
 
-/// What the disk refused: 507 where it is full, else 500, with the reason.
+/// What the disk refused, with the reason: 409 where a file is in the way of a folder or the other way round, 400
+/// where the name is too long, 507 where the disk is full, else 500.
 fn disk_refused(error: &vita_folders::Error) -> Response {
-    tracing::error!("{error}");
-    let status =
-        if error.is_disk_full() { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let kind = match error {
+        vita_folders::Error::Io { source, .. } => source.kind(),
+        _ => ErrorKind::Other,
+    };
+    let status = match kind {
+        ErrorKind::AlreadyExists
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::DirectoryNotEmpty => StatusCode::CONFLICT,
+        ErrorKind::InvalidFilename => StatusCode::BAD_REQUEST,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StatusCode::INSUFFICIENT_STORAGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    if status.is_server_error() {
+        tracing::error!("{error}");
+    }
     crate::body::json_text(status, serde_json::json!({ "error": error.to_string() }).to_string())
 }
