@@ -1,11 +1,11 @@
 //! Whether a prompt can run: ComfyUI's checks, in its order, with its conversions.
 
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
+use crate::call::caught;
 use crate::{
     Host, InputFault, Inputs, Live, Node, NodeFaults, Registry, Rejection, RejectionKind, Spec, Style, Value, literal,
     python,
@@ -188,15 +188,15 @@ impl<'a> Check<'a> {
         if !frame.node.judges().is_empty() {
             let inputs = literals(&self.prompt[&frame.id]);
             let host = self.host;
-            match catch_unwind(AssertUnwindSafe(|| frame.node.refuse(&inputs, host))) {
+            match caught(|| frame.node.refuse(&inputs, host)) {
                 Ok(refusals) => frame.faults.extend(
                     refusals
                         .into_iter()
                         .map(|refusal| InputFault::Refused { input: refusal.input, reason: refusal.reason }),
                 ),
-                Err(_) => {
-                    let message = "the node failed while it checked its inputs".into();
-                    return self.break_off(frame.id, frame.via, Broken { exception: "RuntimeError", message });
+                Err(error) => {
+                    let broken = Broken { exception: "RuntimeError", message: error.to_string() };
+                    return self.break_off(frame.id, frame.via, broken);
                 }
             }
         }

@@ -232,7 +232,7 @@ fn inputs_that_are_wrong() {
         ),
         (
             "1 Judge file=\"panic\"",
-            "failed [Exception when validating node: the node failed while it checked its inputs]\n1 broken: the node failed while it checked its inputs -> 1",
+            "failed [Exception when validating node: internal error: toy]\n1 broken: internal error: toy -> 1",
         ),
         // Several faults stand in the order of the inputs.
         (
