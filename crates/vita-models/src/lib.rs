@@ -8,5 +8,3 @@ pub mod clip_vision;
 pub mod umt5;
 pub mod vae;
 pub mod wan;
-
-pub use vae as vae21;

@@ -5,7 +5,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use common::{Fixture, assert_close, to_bf16, to_f32};
-use vita_models::vae21::{Config, Decoder, Encoder, InputError, Options, Progress, Tile, decode_cost, encode_cost};
+use vita_models::vae::{Config, Decoder, Encoder, InputError, Options, Progress, Tile, decode_cost, encode_cost};
 use vita_tensor::Tensor;
 use vita_weights::Role;
 

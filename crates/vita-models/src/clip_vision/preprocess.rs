@@ -17,7 +17,7 @@ pub enum Crop {
 }
 
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// image: `[H, W, 3]` in 0..1, any strides. Returns `[3, size, size]`. A picture of that size is not resized.
 ///

@@ -21,7 +21,7 @@ pub struct Chain {
 
 /// What happens to frames at one place of the list.
 enum Step {
-    Block(Block),
+    Block(Box<Block>),
     Fork(Shortcut),
     /// Ends the fork before it. Between the two, frames stay together.
     Join,
@@ -35,7 +35,7 @@ impl Chain {
             Ok(match *config {
                 BlockConfig::Fork(shortcut) => Step::Fork(Shortcut::new(shortcut, &mut slots)),
                 BlockConfig::Join => Step::Join,
-                block => Step::Block(Block::load(&weights.scope(name), block, &mut slots)?),
+                block => Step::Block(Box::new(Block::load(&weights.scope(name), block, &mut slots)?)),
             })
         };
         let steps = blocks.iter().map(load).collect::<Result<_>>()?;

@@ -195,7 +195,9 @@ impl Config {
         let mut inputs = deepest;
         for (stage, &width) in self.widths.iter().enumerate().rev() {
             let time = stage > 0 && self.time_scaled[stage - 1];
-            let shortcut = self.shortcut(inputs, width, stage > 0, time, true).filter(|_| stage > 0);
+            let shortcut =
+                ShortcutConfig { inputs, outputs: width, enlarges: true, space: factor(stage > 0), time: factor(time) };
+            let shortcut = (self.has_shortcuts() && stage > 0).then_some(shortcut);
             blocks.extend(shortcut.map(|shortcut| (String::new(), BlockConfig::Fork(shortcut))));
             for _ in 0..=self.residual_blocks {
                 blocks.push((names.next(), BlockConfig::Residual { inputs, outputs: width }));
@@ -226,7 +228,14 @@ impl Config {
         let mut names = Names::new(self.generation, "downsamples");
         for (stage, &width) in self.widths.iter().enumerate() {
             let time = self.time_scaled.get(stage).copied();
-            let shortcut = self.shortcut(inputs, width, time.is_some(), time == Some(true), false);
+            let shortcut = ShortcutConfig {
+                inputs,
+                outputs: width,
+                enlarges: false,
+                space: factor(time.is_some()),
+                time: factor(time == Some(true)),
+            };
+            let shortcut = self.has_shortcuts().then_some(shortcut);
             blocks.extend(shortcut.map(|shortcut| (String::new(), BlockConfig::Fork(shortcut))));
             for _ in 0..self.residual_blocks {
                 blocks.push((names.next(), BlockConfig::Residual { inputs, outputs: width }));
@@ -243,23 +252,9 @@ impl Config {
         blocks
     }
 
-    /// The way around a stage, where the architecture has such.
-    fn shortcut(
-        &self,
-        inputs: usize,
-        outputs: usize,
-        space: bool,
-        time: bool,
-        enlarges: bool,
-    ) -> Option<ShortcutConfig> {
-        let factor = |scaled| if scaled { 2 } else { 1 };
-        (self.generation == VaeGeneration::Wan22).then(|| ShortcutConfig {
-            inputs,
-            outputs,
-            enlarges,
-            space: factor(space),
-            time: factor(time),
-        })
+    /// Whether ways lead around the stages.
+    fn has_shortcuts(&self) -> bool {
+        self.generation == VaeGeneration::Wan22
     }
 
     fn shortcuts_are_possible(&self, blocks: fn(&Self) -> Vec<(String, BlockConfig)>) -> bool {
@@ -284,6 +279,11 @@ impl Config {
     fn unfolded(&self, channels: usize) -> usize {
         (channels / (self.fold() * self.fold())).max(1)
     }
+}
+
+/// By what something changes that is halved or doubled, or stays.
+fn factor(scaled: bool) -> usize {
+    if scaled { 2 } else { 1 }
 }
 
 /// Names of a list's blocks: counted through in Wan 2.1, stage by stage in Wan 2.2.
