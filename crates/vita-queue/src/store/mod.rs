@@ -122,10 +122,17 @@ impl Store {
         self.probe(Point::After(operation))
     }
 
-    /// Gives pages that are no longer used back to the disk, a few at a time.
+    /// Gives pages that are no longer used back to the disk, at most 16 MiB.
     pub fn shrink(&self) {
+        let shrink = || -> rusqlite::Result<()> {
+            let mut pages = self.connection.prepare_cached("PRAGMA incremental_vacuum(4096)")?;
+            let mut rows = pages.query([])?;
+            // A page a step.
+            while rows.next()?.is_some() {}
+            Ok(())
+        };
         // What cannot be given back now is reused later.
-        let _ = self.connection.execute_batch("PRAGMA incremental_vacuum(4096)");
+        let _ = shrink();
     }
 
     /// Has SQLite itself refuse to write, for tests.
@@ -135,6 +142,12 @@ impl Store {
             .pragma_update_and_check(None, name, value, |_| Ok(()))
             .or_else(|_| self.connection.pragma_update(None, name, value))
             .expect("a pragma");
+    }
+
+    /// What SQLite itself says, for tests.
+    #[cfg(test)]
+    pub fn pragma(&self, name: &str) -> i64 {
+        self.connection.pragma_query_value(None, name, |row| row.get(0)).expect("a pragma")
     }
 
     /// Whether a probe has ended it, as a crash would.

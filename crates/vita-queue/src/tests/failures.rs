@@ -108,6 +108,22 @@ fn a_full_disk_refuses_large_prompts_and_lets_the_queue_go_on() {
 }
 
 #[test]
+fn a_cleared_history_gives_its_space_back() {
+    let bench = Bench::new();
+    let queue = bench.open();
+    for id in ["a", "b"] {
+        let mut large = submission(id, Place::Back);
+        large.prompt = json!("x".repeat(1 << 20));
+        queue.submit(large).unwrap();
+    }
+    drain(&mut bench.worker(&queue));
+    let pages = |queue: &Queue| queue.call(|keeper| Ok(keeper.store().pragma("page_count"))).unwrap();
+    let before = pages(&queue);
+    queue.clear_history().unwrap();
+    assert!(before > 500 && pages(&queue) < 32, "{before} pages became {}", pages(&queue));
+}
+
+#[test]
 fn a_panic_ends_the_prompt_and_not_the_worker() {
     let bench = Bench::new();
     let queue = bench.open();
