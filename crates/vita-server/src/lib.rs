@@ -25,8 +25,8 @@ mod wire;
 
 pub use app::{App, Parts, router};
 pub use config::{PreviewMethod, ServerConfig, TlsFiles, Versions};
-pub use page::{Editor, find_editor, install_workflows};
 pub use logs::{LogEntry, LogLayer, LogRing};
+pub use page::{Editor, find_editor, install_workflows};
 pub use serve::{ServeError, Server};
 pub use socket::Hub;
 pub use surroundings::{Device, Memory, Surroundings};
