@@ -1,5 +1,5 @@
-//! A server of toy nodes, to measure the server alone: `cargo run --release -p vita-server --example toy_server 8199`.
-//! `docs/performance.md` says what was measured with it.
+//! A server of toy nodes, to measure the server alone:
+//! `cargo run --release -p vita-server --example toy_server 8199`, then `wrk -t1 -c8 http://127.0.0.1:8199/queue`.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

@@ -177,6 +177,27 @@ async fn numbers_follow_the_counter_which_refused_prompts_advance() {
 }
 
 #[tokio::test]
+async fn the_queue_is_held_and_reordered() {
+    let mut server = Server::new();
+    for id in ["a", "b", "c"] {
+        server.submit(&json!({ "prompt": image_prompt(), "prompt_id": id })).await;
+    }
+    server.post("/queue", r#"{"paused": true}"#).await;
+    server.post("/queue", r#"{"front": ["c", "none", "b"]}"#).await;
+    server.run_all();
+    let queue = server.get("/queue").await.json();
+    let order: String =
+        queue["queue_pending"].as_array().unwrap().iter().map(|item| item[1].as_str().unwrap()).collect();
+    assert_eq!((order.as_str(), &queue["paused"]), ("cba", &json!(true)));
+
+    server.post("/queue", r#"{"paused": false}"#).await;
+    server.run_all();
+    assert_eq!(server.get("/queue").await.text(), r#"{"queue_running":[],"queue_pending":[]}"#);
+    let history = server.get("/history").await.json();
+    assert_eq!(history.as_object().unwrap().keys().map(String::as_str).collect::<String>(), "cba");
+}
+
+#[tokio::test]
 async fn bad_requests_are_refused_in_the_shape_of_prompt_errors() {
     let server = Server::new();
     for (body, kind) in [

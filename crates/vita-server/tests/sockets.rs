@@ -230,6 +230,45 @@ async fn a_run_is_told_in_comfyuis_order() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_all_cached_repeats_its_results() {
+    let mut listening = Listening::new().await;
+    let mut client = listening.join("me").await;
+    let body = json!({ "prompt": image_prompt(), "client_id": "me" });
+    for expected in [
+        vec![
+            "execution_start",
+            "execution_cached",
+            "progress_state",
+            "executing",
+            "progress_state",
+            "progress_state",
+            "executing",
+            "executed",
+            "progress_state",
+            "execution_success",
+            "status",
+            "executing",
+        ],
+        vec![
+            "execution_start",
+            "execution_cached",
+            "executed",
+            "progress_state",
+            "execution_success",
+            "status",
+            "executing",
+        ],
+    ] {
+        listening.server.submit(&body).await;
+        listening.run_all();
+        let events = client.until_released().await;
+        assert_eq!(kinds(&events)[2..], expected);
+        let executed = events.iter().find(|event| event["type"] == "executed").unwrap();
+        assert_eq!(executed["data"]["output"]["images"][0]["filename"], "ComfyUI_00001_.png");
+    }
+}
+
+#[tokio::test]
 async fn a_prompt_without_a_client_is_told_to_all_but_its_results_to_nobody() {
     let mut listening = Listening::with(|config| config.preview_method = PreviewMethod::Auto).await;
     let mut one = listening.join("one").await;

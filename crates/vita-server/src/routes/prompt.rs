@@ -40,7 +40,10 @@ pub(super) async fn submit(State(app): State<Arc<App>>, body: Bytes) -> Response
     };
     let node_errors = node_errors(&plan.faults, &app.registry, &*app.host);
     match enqueue(&app, request, plan).await {
-        Ok(ticket) => reply(&accepted(&ticket, &node_errors)),
+        Ok(ticket) => {
+            tracing::info!("Prompt {} is queued as number {}.", ticket.id, ticket.number);
+            reply(&accepted(&ticket, &node_errors))
+        }
         Err(error) => {
             let hint = error.hint().unwrap_or_default();
             let body = refusal("queue_error", &error.to_string(), &hint);

@@ -18,7 +18,8 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Response {
     json_text(StatusCode::OK, app.queue_body())
 }
 
-/// `POST /queue`: `{"clear": true}` and `{"delete": [ids]}` take out what waits, never what runs.
+/// `POST /queue`: `{"clear": true}` and `{"delete": [ids]}` take out what waits, never what runs. Of our own are
+/// `{"front": [ids]}`, which puts these before all others, and `{"paused": bool}`, which holds what waits.
 pub(super) async fn change(State(app): State<Arc<App>>, body: Bytes) -> Response {
     let members = match members(&body) {
         Ok(members) => members,
@@ -28,13 +29,18 @@ pub(super) async fn change(State(app): State<Arc<App>>, body: Bytes) -> Response
         if truthy(members.get("clear")) {
             app.queue.clear()?;
         }
-        match ids(members.get("delete")) {
-            Some(ids) => app.queue.delete(&ids),
-            None => Ok(0),
+        app.queue.delete(&ids(members.get("delete")).unwrap_or_default())?;
+        // The first of them is put there last.
+        for id in ids(members.get("front")).unwrap_or_default().iter().rev() {
+            app.queue.move_to_front(id)?;
+        }
+        match members.get("paused") {
+            Some(paused) => app.queue.set_paused(truthy(Some(paused))),
+            None => Ok(()),
         }
     });
     match changed.await {
-        Ok(_) => done(),
+        Ok(()) => done(),
         Err(error) => queue_trouble(&error),
     }
 }

@@ -19,7 +19,7 @@ use axum::Router;
 use axum::routing::get;
 use serde_json::json;
 use tokio::sync::watch;
-use vita_queue::{Job, QueueEvent, Subscriber};
+use vita_queue::{HistoryEntry, Job, QueueEvent, Subscriber};
 
 use crate::config::PreviewMethod;
 use crate::logs::LogEntry;
@@ -157,6 +157,7 @@ impl Subscriber for Hub {
         match event {
             QueueEvent::Trouble { message } => tracing::error!("{message}"),
             QueueEvent::Recovered => tracing::info!("The queue can be written again."),
+            QueueEvent::Finished { job, entry } => log_end(job, entry),
             _ => {}
         }
         if let Some(news) = News::of(event) {
@@ -230,6 +231,18 @@ impl Shared {
 
     fn preview_side(&self) -> u32 {
         self.preview_side
+    }
+}
+
+fn log_end(job: &Job, entry: &HistoryEntry) {
+    let seconds = entry.ended_ms().saturating_sub(entry.started_ms()) as f64 / 1000.0;
+    match (entry.failure(), entry.completed()) {
+        (Some(failure), _) => {
+            let (node, class) = (&failure.node, &failure.class);
+            tracing::error!("Prompt {} failed in node {node} ({class}): {}", job.id, failure.message);
+        }
+        (None, true) => tracing::info!("Prompt {} was executed in {seconds:.2} seconds.", job.id),
+        (None, false) => tracing::info!("Prompt {} was interrupted after {seconds:.2} seconds.", job.id),
     }
 }
 

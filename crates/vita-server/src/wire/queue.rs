@@ -4,11 +4,15 @@ use vita_queue::{Job, Snapshot};
 
 use super::object::{Object, array, text};
 
-/// `{"queue_running": [...], "queue_pending": [...]}`, the pending ones in the order in which they will run.
+/// `{"queue_running": [...], "queue_pending": [...]}`, the pending ones in the order in which they will run; and
+/// `"paused": true` while nothing new is begun, which ComfyUI does not know.
 pub(crate) fn queue(snapshot: &Snapshot) -> String {
     let mut body = Object::new();
     body.raw("queue_running", &array(snapshot.running.iter().map(|job| item(job))))
         .raw("queue_pending", &array(snapshot.pending.iter().map(|job| item(job))));
+    if snapshot.paused {
+        body.member("paused", &true);
+    }
     body.end()
 }
 
