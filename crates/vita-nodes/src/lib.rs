@@ -13,16 +13,21 @@ pub mod data;
 mod expression;
 mod ffmpeg;
 mod gguf;
+mod image_to_video;
 mod pictures;
 mod prelude;
 mod resize;
+mod samplers;
 mod save;
 mod studio;
 #[cfg(test)]
 mod testing;
+mod vae_work;
 mod vhs;
 mod video_file;
+mod wan_size;
 mod wan_wrapper;
+mod work;
 
 pub use studio::{Clock, Settings, Studio};
 use vita_graph::{Node, Registry};

@@ -1,8 +1,8 @@
 //! What nearly every node's file needs.
 
 pub(crate) use vita_graph::{
-    Context, Field, Hidden, Inputs, Kind, Node, NodeError, Options, Outputs, Spec, Style, Value, combo, field, files,
-    float, int, link, seed, switch, text,
+    Context, Field, Hidden, Inputs, Kind, Node, NodeError, Outputs, Spec, Style, Value, combo, field, files, float,
+    int, link, seed, switch, text,
 };
 
 pub(crate) use crate::data::*;

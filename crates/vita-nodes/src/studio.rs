@@ -2,15 +2,19 @@
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vita_folders::{Folders, LocalTime, Place};
 use vita_graph::{Host, NodeError};
+use vita_pipeline::Residency;
 
-/// What nodes take out of their context: directories, settings, the clock.
+/// What nodes take out of their context: directories, loaded networks, settings, the clock.
 pub struct Studio {
     /// Where models, inputs and results lie.
-    pub folders: Folders,
+    pub folders: Arc<Folders>,
+    /// Which networks are loaded.
+    pub residency: Residency,
     /// How nodes behave.
     pub settings: Settings,
     clock: Clock,
@@ -31,13 +35,27 @@ pub type Clock = Box<dyn Fn() -> LocalTime + Send + Sync>;
 
 impl Studio {
     /// `seed` makes the names of previews differ between runs of the program.
-    pub fn new(folders: Folders, settings: Settings, clock: Clock, seed: u64) -> Self {
-        Self { folders, settings, clock, names: AtomicU64::new(seed) }
+    pub fn new(
+        folders: impl Into<Arc<Folders>>,
+        residency: Residency,
+        settings: Settings,
+        clock: Clock,
+        seed: u64,
+    ) -> Self {
+        Self { folders: folders.into(), residency, settings, clock, names: AtomicU64::new(seed) }
     }
 
     /// The time of day.
     pub fn now(&self) -> LocalTime {
         (self.clock)()
+    }
+
+    /// A model file by category and name.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub(crate) fn model_file(&self, category: &str, name: &str) -> Result<PathBuf, NodeError> {
+        self.folders.find(category, name).map_err(|error| NodeError::of(&error))
     }
 
     /// The FFmpeg program.
@@ -71,6 +89,11 @@ pub(crate) const INPUT_IMAGES: &str = "input/image";
 /// Videos of the input directory, as the folder of a file picker.
 pub(crate) const INPUT_VIDEOS: &str = "input/video";
 
+/// Autoencoders, as the folder of a file picker: the files and ComfyUI's word for none.
+pub(crate) const VAE_CHOICES: &str = "vae or pixel space";
+/// ComfyUI's word for pixels that are their own latents.
+pub(crate) const PIXEL_SPACE: &str = "pixel_space";
+
 /// Endings of what counts as a picture and as a video, by their media types.
 const IMAGES: &[&str] = &[
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg",
@@ -93,6 +116,7 @@ impl Host for Studio {
             INPUT_IMAGES => ending_in(IMAGES),
             INPUT_VIDEOS => ending_in(VIDEOS),
             "input" => self.folders.top_files(Place::Input),
+            VAE_CHOICES => self.folders.files("vae").into_iter().chain([PIXEL_SPACE.to_owned()]).collect(),
             category => self.folders.files(category),
         }
     }

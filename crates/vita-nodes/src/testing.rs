@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use vita_base::Cancel;
 use vita_folders::{Folders, LocalTime, Options};
 use vita_graph::{Context, Inputs, Node, NodeError, Observer, Outputs, Value};
+use vita_pipeline::Residency;
 
 use crate::data::Image;
 use crate::studio::{Settings, Studio};
@@ -43,7 +44,7 @@ impl Bench {
         let folders = Folders::new(options, &|_| None).unwrap();
         folders.create().unwrap();
         let clock = || LocalTime { year: 2031, month: 2, day: 3, hour: 4, minute: 5, second: 6 };
-        let studio = Arc::new(Studio::new(folders, settings, Box::new(clock), 1));
+        let studio = Arc::new(Studio::new(folders, Residency::many(None), settings, Box::new(clock), 1));
         let prompt = serde_json::json!({ "1": { "class_type": "Test", "inputs": {} } });
         let extra_pnginfo = serde_json::json!({ "workflow": { "id": "w" } });
         Self { directory: Arc::new(directory), studio, inputs: Inputs::default(), prompt, extra_pnginfo }

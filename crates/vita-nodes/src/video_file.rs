@@ -150,7 +150,7 @@ fn sound_in(file: &mut File, mut at: u64, end: u64) -> std::io::Result<bool> {
             start = 16;
         }
         let next = if size == 0 { end } else { at.saturating_add(size) };
-        if next <= at + start - 1 || next > end {
+        if next < at + start || next > end {
             return Ok(false);
         }
         let kind = &header[4..8];

@@ -13,7 +13,7 @@ impl Node for PrimitiveFloat {
             .display("Float")
             .input("value", field(value))
             .output("FLOAT")
-            .describe("A number.")
+            .describe("A number, for several nodes.")
     }
 
     fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {

@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn every_way_to_say_a_size() {
         let number = |value: f64| Value::Float(value);
-        let cases: &[(&str, &[(&str, Value)], [usize; 2])] = &[
+        type Case<'a> = (&'a str, &'a [(&'a str, Value)], [usize; 2]);
+        let cases: &[Case] = &[
             ("scale by multiplier", &[("multiplier", number(0.5))], [4, 2]),
             ("scale longer dimension", &[("longer_size", Value::Int(16))], [16, 8]),
             ("scale shorter dimension", &[("shorter_size", Value::Int(8))], [16, 8]),

@@ -1,0 +1,65 @@
+//! Latent videos as they flow along `LATENT` links.
+
+use vita_graph::NodeError;
+use vita_pipeline::{Latent, LatentSpace};
+use vita_tensor::Tensor;
+
+/// A batch of latent videos of one shape; at least one.
+#[derive(Clone, Debug)]
+pub struct Latents(Vec<Latent>);
+
+/// Most latent values of a batch. Sizes come from workflows, and none that is meant comes near.
+const VALUES_MAX: u128 = 1 << 36;
+
+impl Latents {
+    /// # Panics
+    /// If there is none.
+    pub fn new(items: Vec<Latent>) -> Self {
+        assert!(!items.is_empty(), "at least one latent");
+        Self(items)
+    }
+
+    /// Nothing yet: `count` times zeros of `[C, T, h, w]`, sharing their memory.
+    ///
+    /// # Errors
+    /// If they do not fit into memory.
+    pub fn zeros(count: usize, dims: [usize; 4]) -> Result<Self, NodeError> {
+        let values = dims.iter().map(|&size| size as u128).product::<u128>();
+        match values * (count as u128) {
+            0 => Err(NodeError::value(format!("{count} latents of {dims:?} are none"))),
+            1..=VALUES_MAX => Ok(Self(vec![Latent::zeros(dims); count])),
+            _ => Err(NodeError::value(format!("{count} latents of {dims:?} do not fit into memory"))),
+        }
+    }
+
+    /// Each of them.
+    pub fn items(&self) -> &[Latent] {
+        &self.0
+    }
+
+    /// `[C, T, h, w]` of each.
+    ///
+    /// # Errors
+    /// If they have another form.
+    pub fn dims(&self) -> Result<[usize; 4], NodeError> {
+        self.0[0].sizes().map_err(|error| NodeError::of(&error))
+    }
+
+    /// Each with other samples, on the autoencoder's scale; masks stay.
+    ///
+    /// # Errors
+    /// If the scale of the latents is not known, or of `map`.
+    pub fn map(&self, map: impl Fn(usize, Tensor) -> Result<Tensor, NodeError>) -> Result<Self, NodeError> {
+        let items = self.0.iter().enumerate().map(|(index, latent)| {
+            let samples = latent.samples_in(LatentSpace::Raw).map_err(|error| NodeError::of(&error))?;
+            Ok(Latent { samples: map(index, samples)?, space: LatentSpace::Raw, ..latent.clone() })
+        });
+        Ok(Self(items.collect::<Result<_, NodeError>>()?))
+    }
+}
+
+impl From<Latent> for Latents {
+    fn from(latent: Latent) -> Self {
+        Self(vec![latent])
+    }
+}
