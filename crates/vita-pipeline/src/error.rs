@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use vita_base::{Hint, bytes_text};
 use vita_tensor::Dims;
 
-use crate::whole::PRESETS;
 use crate::progress::Stage;
+use crate::whole::PRESETS;
 
 /// What [`Error::Mismatch`] counts where the autoencoder is of the wrong generation.
 pub(crate) const LATENT_CHANNELS: &str = "latent channels";
@@ -210,11 +210,11 @@ pub enum Error {
         /// One tensor.
         what: &'static str,
         /// Its shape.
-        found: Dims,
+        found: String,
         /// The other.
         other: &'static str,
         /// Its shape.
-        expected: Dims,
+        expected: String,
     },
     /// A mask of another form.
     #[error("the noise mask is {found}, expected [frames, rows, columns], none of them 0")]

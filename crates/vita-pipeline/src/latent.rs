@@ -1,6 +1,10 @@
 //! Latents between parts, and the scale that they are on.
 
+use std::fmt;
+use std::sync::Arc;
+
 use vita_models::vae::{LatentFormat, WAN21, WAN22};
+use vita_sampling::noise::Generator;
 use vita_tensor::Tensor;
 
 use crate::Error;
@@ -15,6 +19,28 @@ pub struct Latent {
     pub noise_mask: Option<Tensor>,
     /// The scale of `samples`.
     pub space: LatentSpace,
+    /// Where the generator of the noise in it stands, for a run of the Wan wrapper to go on from.
+    pub noise_state: Option<NoiseState>,
+}
+
+/// Where a generator of noise stands. Cheap to clone.
+#[derive(Clone)]
+pub struct NoiseState(Arc<Generator>);
+
+impl NoiseState {
+    pub(crate) fn new(generator: &Generator) -> Self {
+        Self(Arc::new(generator.clone()))
+    }
+
+    pub(crate) fn generator(&self) -> Generator {
+        (*self.0).clone()
+    }
+}
+
+impl fmt::Debug for NoiseState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NoiseState")
+    }
 }
 
 /// The scale of a latent.
@@ -34,12 +60,12 @@ impl Latent {
 
     /// A latent as the autoencoder gives it, `[C, T, h, w]`.
     pub fn raw(samples: Tensor) -> Self {
-        Self { samples, noise_mask: None, space: LatentSpace::Raw }
+        Self { samples, noise_mask: None, space: LatentSpace::Raw, noise_state: None }
     }
 
     /// A latent as the transformer takes it, `[C, T, h, w]`.
     pub fn normalised(samples: Tensor) -> Self {
-        Self { samples, noise_mask: None, space: LatentSpace::Normalised }
+        Self { samples, noise_mask: None, space: LatentSpace::Normalised, noise_state: None }
     }
 
     /// `[C, T, h, w]`
@@ -98,9 +124,32 @@ pub(crate) fn concat_channels(parts: &[&Tensor]) -> Tensor {
     whole
 }
 
+/// Latents `[C, t, h, w]` one after the other in time.
+pub(crate) fn join_frames(parts: &[&Tensor]) -> Tensor {
+    let [channels, _, rows, columns] = parts[0].sizes();
+    let parts: Vec<Tensor> = parts.iter().map(|part| vita_ops::to_f32(part)).collect();
+    let frames: usize = parts.iter().map(|part| part.dims()[1]).sum();
+    let mut values = Vec::with_capacity(channels * frames * rows * columns);
+    for channel in 0..channels {
+        for part in &parts {
+            let clip = part.dims()[1] * rows * columns;
+            values.extend_from_slice(&part.f32s()[channel * clip..][..clip]);
+        }
+    }
+    Tensor::from_vec(values, [channels, frames, rows, columns])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clips_are_joined_channel_by_channel() {
+        let first = Tensor::from_vec((0..8).map(|i| i as f32).collect(), [2, 2, 1, 2]);
+        let then = Tensor::from_vec(vec![8.0, 9.0, 10.0, 11.0], [2, 1, 1, 2]);
+        let all = join_frames(&[&first, &then]);
+        assert_eq!(all.to_vec(), [0., 1., 2., 3., 8., 9., 4., 5., 6., 7., 10., 11.]);
+    }
 
     #[test]
     fn scales_are_left_and_come_back_to_and_zeros_stay() {

@@ -36,7 +36,7 @@ pub use environment::Environment;
 pub use error::{Error, Fits};
 pub use frame::{Frame, Sink, SinkError, pictures};
 pub use guidance::{Cfg, CfgZeroStar};
-pub use latent::{Latent, LatentSpace, latent_format};
+pub use latent::{Latent, LatentSpace, NoiseState, latent_format};
 pub use memory::{Estimate, StageMemory};
 pub use parts::{
     ClipCrop, ClipFeatures, ClipVision, DecodeOptions, ModelPatches, PromptStyle, TextEncoder, TextRows, Transformer,
@@ -45,11 +45,12 @@ pub use parts::{
 pub use progress::{Event, Observer, Stage};
 pub use residency::{LoadedNetwork, Residency};
 pub use sampling::{
-    Experts, Noise, SampleJob, Sampled, Schedule, Steps, Switch, basic_schedule, sample, sample_experts,
+    Experts, Noise, SampleJob, Sampled, Schedule, Steps, Switch, WrapperJob, WrapperSchedule, basic_schedule, sample,
+    sample_as_wrapper, sample_experts, sample_experts_as_wrapper,
 };
 pub use vita_base::Cancel;
 pub use vita_models::vae::Tile;
 pub use whole::{
     Defaults, FRAME_STEP, FRAMES_MAX, Files, Models, Open, PRESETS, Paths, Preset, SIDE_MAX, SIZE_STEP, Sampling,
-    Source, Summary, VideoRequest, estimate, make_video,
+    Source, Summary, Takes, VideoRequest, WRAPPER_PREFIX, estimate, make_video,
 };

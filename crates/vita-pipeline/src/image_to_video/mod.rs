@@ -33,6 +33,18 @@ impl VideoSize {
     }
 }
 
+/// The size of a video in a picture's shape and about an area, in multiples of `step` pixels: with 16, what
+/// `adjust_resolution` of the wrapper's `WanVideoImageClipEncode` does, and the official code. Returns width and
+/// height.
+///
+/// picture: rows and columns; area: width and height whose product counts.
+pub fn adjusted_resolution([rows, columns]: [usize; 2], [width, height]: [usize; 2], step: usize) -> [usize; 2] {
+    let shape = rows as f64 / columns as f64;
+    let area = (width * height) as f64;
+    let side = |pixels: f64| ((pixels.sqrt() / step as f64) as usize).max(1) * step;
+    [side(area / shape), side(area * shape)]
+}
+
 /// Latent frames of so many frames.
 fn latent_frames(frames: usize) -> usize {
     frames.saturating_sub(1) / 4 + 1
@@ -81,6 +93,22 @@ fn check_size(size: VideoSize, factor: usize) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_area_is_kept_in_the_pictures_shape() {
+        for (picture, area, step, want) in [
+            ([512, 512], [512, 512], 16, [512, 512]),
+            // The root is a hair below 480, in the original too.
+            ([480, 832], [832, 480], 16, [832, 464]),
+            // sqrt(512 * 512 * 16 / 9) = 682.7, sqrt(512 * 512 * 9 / 16) = 384
+            ([1080, 1920], [512, 512], 16, [672, 384]),
+            ([1080, 1920], [512, 512], 32, [672, 384]),
+            ([1000, 3], [832, 480], 16, [32, 11536]),
+            ([5000, 1], [64, 64], 32, [32, 4512]),
+        ] {
+            assert_eq!(adjusted_resolution(picture, area, step), want, "{picture:?}");
+        }
+    }
 
     #[test]
     fn four_frames_share_a_latent_frame() {

@@ -3,12 +3,12 @@
 use vita_tensor::Tensor;
 
 use super::{VideoSize, check_size, mask_of_frames, plain, put};
+use crate::Error;
 use crate::conditioning::KnownFrames;
 use crate::environment::Environment;
 use crate::latent::{Latent, LatentSpace, latent_format};
 use crate::parts::{DecodeOptions, Vae};
 use crate::resize::{bilinear_center, check_pictures};
-use crate::Error;
 
 /// `WanImageToVideo`: the given frames, and grey. Without a start image nothing is known.
 ///
@@ -91,7 +91,7 @@ pub fn image_latent(
     }
     let mut mask = plain_mask([frames, rows, columns]);
     mask.f32s_mut()[..known_frames * plane].fill(0.0);
-    Ok(Latent { samples, noise_mask: Some(mask), space: LatentSpace::Raw })
+    Ok(Latent { noise_mask: Some(mask), ..Latent::raw(samples) })
 }
 
 /// Mid-grey, in 0..1.

@@ -3,12 +3,12 @@
 use vita_tensor::Tensor;
 
 use super::{VideoSize, check_size, mask_of_frames, plain, put};
+use crate::Error;
 use crate::conditioning::KnownFrames;
 use crate::environment::Environment;
-use crate::latent::{Latent, LatentSpace};
+use crate::latent::{Latent, LatentSpace, join_frames};
 use crate::parts::{DecodeOptions, Vae};
 use crate::resize::{check_pictures, lanczos};
-use crate::Error;
 
 /// What `WanVideoImageToVideoEncode` is told beside its pictures and sizes.
 #[derive(Clone, Debug)]
@@ -28,17 +28,6 @@ impl Default for EncodeOptions {
     fn default() -> Self {
         Self { start_strength: 1.0, end_strength: 1.0, end_is_frame: true, vae: DecodeOptions::default() }
     }
-}
-
-/// The size that `WanVideoImageClipEncode` makes of an image and an area: the image's shape, multiples of 16
-/// pixels. Returns width and height.
-///
-/// picture: rows and columns of the image.
-pub fn adjusted_resolution([rows, columns]: [usize; 2], [width, height]: [usize; 2]) -> [usize; 2] {
-    let shape = rows as f64 / columns as f64;
-    let area = (width * height) as f64;
-    let side = |pixels: f64| ((pixels.sqrt() / 8.0).floor() / 2.0).floor() as usize * 16;
-    [side(area / shape), side(area * shape)].map(|pixels| pixels.max(16))
 }
 
 /// The latents of `WanVideoImageClipEncode` and of `WanVideoImageToVideoEncode`: start and end frames resized, black
@@ -81,7 +70,7 @@ pub fn image_to_video(
     if let Some(end) = end.as_ref().filter(|_| has_extra_end) {
         // Encoded alone, without what came before it.
         let last = encode(&end.narrow(0, end.dims()[0] - 1, 1), environment)?;
-        latent = append_frames(&latent, &last);
+        latent = join_frames(&[&latent, &last]);
     }
     let frames = latent.dims()[1];
     scale_frame(&mut latent, 0, options.start_strength as f32);
@@ -97,7 +86,12 @@ pub fn image_to_video(
 ///
 /// # Errors
 /// If the pictures cannot be, or of [`Vae::encode`].
-pub fn encode(vae: &Vae, pictures: &Tensor, options: DecodeOptions, environment: &mut Environment) -> Result<Latent, Error> {
+pub fn encode(
+    vae: &Vae,
+    pictures: &Tensor,
+    options: DecodeOptions,
+    environment: &mut Environment,
+) -> Result<Latent, Error> {
     check_pictures(pictures)?;
     let [_, rows, columns, _] = pictures.sizes();
     let size = [rows, columns].map(|pixels| (pixels / 16 * 16).max(16));
@@ -135,37 +129,9 @@ fn scale_frame(latent: &mut Tensor, frame: usize, strength: f32) {
     }
 }
 
-/// `[C, T, h, w]` and `[C, t, h, w]` to `[C, T + t, h, w]`.
-pub(crate) fn append_frames(first: &Tensor, then: &Tensor) -> Tensor {
-    let [channels, frames, rows, columns] = first.sizes();
-    let more = then.dims()[1];
-    let (first, then) = (vita_ops::to_f32(first), vita_ops::to_f32(then));
-    let plane = rows * columns;
-    let mut values = Vec::with_capacity(first.element_count() + then.element_count());
-    for channel in 0..channels {
-        values.extend_from_slice(&first.f32s()[channel * frames * plane..][..frames * plane]);
-        values.extend_from_slice(&then.f32s()[channel * more * plane..][..more * plane]);
-    }
-    Tensor::from_vec(values, [channels, frames + more, rows, columns])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_area_is_kept_in_the_images_shape() {
-        for (picture, area, want) in [
-            ([512, 512], [512, 512], [512, 512]),
-            // The root is a hair below 480, in the original too.
-            ([480, 832], [832, 480], [832, 464]),
-            // sqrt(512 * 512 * 16 / 9) = 682.7 -> 672, sqrt(512 * 512 * 9 / 16) = 384
-            ([1080, 1920], [512, 512], [672, 384]),
-            ([1000, 3], [832, 480], [32, 11536]),
-        ] {
-            assert_eq!(adjusted_resolution(picture, area), want, "{picture:?}");
-        }
-    }
 
     #[test]
     fn known_places_of_latent_frames() {
@@ -181,12 +147,9 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_scaled_and_frames_are_appended() {
-        let latent = Tensor::from_vec((0..8).map(|i| i as f32).collect(), [2, 2, 1, 2]);
-        let then = Tensor::from_vec(vec![8.0, 9.0, 10.0, 11.0], [2, 1, 1, 2]);
-        let mut all = append_frames(&latent, &then);
-        assert_eq!(all.to_vec(), [0., 1., 2., 3., 8., 9., 4., 5., 6., 7., 10., 11.]);
-        scale_frame(&mut all, 2, 0.5);
-        assert_eq!(all.to_vec(), [0., 1., 2., 3., 4., 4.5, 4., 5., 6., 7., 5., 5.5]);
+    fn one_frame_is_scaled() {
+        let mut latent = Tensor::from_vec((0..8).map(|i| i as f32).collect(), [2, 2, 1, 2]);
+        scale_frame(&mut latent, 1, 0.5);
+        assert_eq!(latent.to_vec(), [0.0, 1.0, 1.0, 1.5, 4.0, 5.0, 3.0, 3.5]);
     }
 }

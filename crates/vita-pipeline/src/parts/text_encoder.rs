@@ -105,8 +105,7 @@ impl TextEncoder {
             prompts.iter().map(|(prompt, style)| self.tokens(prompt, *style)).collect::<Result<_, _>>()?;
         let longest = tokens.iter().map(|(tokens, _)| tokens.tokens.len()).max().unwrap_or(1);
         let Opened { part, .. } = &*self.0;
-        let encoder =
-            environment.network(&part.id, self.memory(longest), 1, |_, _| Ok(Umt5::load(&part.weights)?))?;
+        let encoder = environment.network(&part.id, self.memory(longest), 1, |_, _| Ok(Umt5::load(&part.weights)?))?;
         let mut stage = environment.begin(Stage::Text, prompts.len());
         let mut all = Vec::with_capacity(prompts.len());
         for (tokens, weight) in &tokens {

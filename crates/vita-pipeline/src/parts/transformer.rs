@@ -142,11 +142,7 @@ impl Transformer {
         let beside = (config.in_dim - config.out_dim.min(config.in_dim)) * pixels;
         let inputs = if beside > 0 { beside + config.in_dim * pixels } else { 0 };
         let activations = config.activation_bytes(&workload, LAYOUT) + contexts + latents + inputs;
-        StageMemory {
-            stage: Stage::Sampling,
-            weight_bytes: self.part.bytes,
-            activation_bytes: activations as u64,
-        }
+        StageMemory { stage: Stage::Sampling, weight_bytes: self.part.bytes, activation_bytes: activations as u64 }
     }
 
     /// A part of the network that holds values that are not numbers itself.

@@ -74,7 +74,12 @@ impl Vae {
     ///
     /// # Errors
     /// If the pictures have another form, the encoder cannot be loaded, or the work was cancelled.
-    pub fn encode(&self, pictures: &Tensor, options: DecodeOptions, environment: &mut Environment) -> Result<Latent, Error> {
+    pub fn encode(
+        &self,
+        pictures: &Tensor,
+        options: DecodeOptions,
+        environment: &mut Environment,
+    ) -> Result<Latent, Error> {
         resize::check_pictures(pictures)?;
         let pictures = resize::crop_to_multiple(pictures, self.spatial_factor());
         let signed = signed(&pictures);
@@ -114,7 +119,11 @@ impl Vae {
         let part = &self.0;
         let [channels, frames, height, width] = latent.sizes()?;
         if channels != self.latent_channels() {
-            return Err(Error::LatentOfAnotherVae { found: channels, file: self.file().into(), expected: self.latent_channels() });
+            return Err(Error::LatentOfAnotherVae {
+                found: channels,
+                file: self.file().into(),
+                expected: self.latent_channels(),
+            });
         }
         let raw = latent.samples_in(LatentSpace::Raw)?;
         let id = part.id.with_part("VAE decoder");
@@ -149,7 +158,12 @@ impl Vae {
     ///
     /// # Errors
     /// As [`Vae::decode_pieces`].
-    pub fn decode(&self, latent: &Latent, options: DecodeOptions, environment: &mut Environment) -> Result<Tensor, Error> {
+    pub fn decode(
+        &self,
+        latent: &Latent,
+        options: DecodeOptions,
+        environment: &mut Environment,
+    ) -> Result<Tensor, Error> {
         let mut pieces = Vec::new();
         self.decode_pieces(latent, options, environment, &mut |pictures| {
             pieces.push(pictures.clone());

@@ -32,11 +32,16 @@ impl Switch {
     /// The first step, from 0, that the second expert runs.
     pub fn step(self, sigmas: &[f32]) -> usize {
         let steps = sigmas.len().saturating_sub(1);
+        self.step_of(&sigmas[..steps].iter().map(|sigma| sigma * Flow::TIMESTEP_MAX).collect::<Vec<_>>())
+    }
+
+    /// The same of timesteps, one a step.
+    pub(crate) fn step_of(self, timesteps: &[f32]) -> usize {
         match self {
-            Self::Step(step) => step.min(steps),
+            Self::Step(step) => step.min(timesteps.len()),
             Self::Boundary(boundary) => {
-                let timestep = boundary as f32 * Flow::TIMESTEP_MAX;
-                sigmas[..steps].iter().take_while(|&&sigma| sigma * Flow::TIMESTEP_MAX >= timestep).count()
+                let boundary = boundary as f32 * Flow::TIMESTEP_MAX;
+                timesteps.iter().take_while(|&&timestep| timestep >= boundary).count()
             }
         }
     }

@@ -122,7 +122,8 @@ impl Noise {
             }
             Self::Given(noise) if noise.dims() == dims => Ok(Some(noise.clone())),
             Self::Given(noise) => {
-                Err(Error::Shapes { what: "noise", found: noise.dims(), other: "latent", expected: dims })
+                let (found, expected) = (noise.dims().to_string(), dims.to_string());
+                Err(Error::Shapes { what: "noise", found, other: "latent", expected })
             }
         }
     }

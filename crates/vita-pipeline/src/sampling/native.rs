@@ -4,14 +4,14 @@ use vita_sampling::{Denoised, Flow, Run, sample_levels};
 use vita_tensor::Tensor;
 
 use super::job::{Noise, SampleJob, Sampled};
-use super::network::{Network, Which};
+use super::network::{Network, Which, fitting};
 use super::noise_mask::NoiseMask;
+use crate::Error;
 use crate::environment::Environment;
 use crate::frame::is_finite;
 use crate::guidance::{Cfg, CfgZeroStar, guide, needs_negative, zero_star_scale};
-use crate::latent::{Latent, LatentSpace, is_zero};
+use crate::latent::{Latent, LatentSpace};
 use crate::progress::Stage;
-use crate::Error;
 
 /// Runs a job.
 ///
@@ -21,7 +21,7 @@ use crate::Error;
 pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled, Error> {
     let sigmas = job.levels()?;
     let solver = job.solver()?;
-    let latent = fitting(job)?;
+    let latent = fitting(&job.latent, &job.model)?;
     let step_count = sigmas.len().saturating_sub(1);
     if step_count == 0 {
         return Ok(Sampled { denoised: latent.clone(), latent });
@@ -71,22 +71,9 @@ pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled,
         },
     )?;
     environment.end(stage);
-    let out = |samples| Latent { samples, noise_mask: latent.noise_mask.clone(), space: LatentSpace::Normalised };
+    let out = |samples| Latent { noise_mask: latent.noise_mask.clone(), ..Latent::normalised(samples) };
     let denoised = out(last.unwrap_or_else(|| end.clone()));
     Ok(Sampled { latent: out(end), denoised })
-}
-
-/// The job's latent; one of nothing is given the model's channels.
-fn fitting(job: &SampleJob) -> Result<Latent, Error> {
-    let [channels, frames, rows, columns] = job.latent.sizes()?;
-    let expected = job.model.latent_channels();
-    if channels == expected {
-        return Ok(job.latent.clone());
-    }
-    match is_zero(&job.latent.samples) {
-        true => Ok(Latent { samples: Tensor::zeros([expected, frames, rows, columns]), ..job.latent.clone() }),
-        false => Err(Error::LatentOfAnotherModel { found: channels, file: job.model.file().into(), expected }),
-    }
 }
 
 /// Denoised latents of noisy ones, guided.

@@ -6,11 +6,11 @@ use vita_base::Cancel;
 use vita_models::wan::{Context, Layout, Wan};
 use vita_tensor::Tensor;
 
+use crate::Error;
 use crate::conditioning::{Conditioning, ImageConditioning, KnownFrames};
 use crate::environment::{Environment, proceed};
-use crate::latent::{Latent, LatentSpace, concat_channels};
+use crate::latent::{Latent, LatentSpace, concat_channels, is_zero};
 use crate::parts::{LAYOUT, MASK_CHANNELS, Transformer};
-use crate::Error;
 
 /// Which of the two prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,22 @@ impl Network {
     }
 }
 
+/// A latent for a model; one of nothing is given the model's channels, as ComfyUI does.
+///
+/// # Errors
+/// If it holds something, and has other channels.
+pub fn fitting(latent: &Latent, model: &Transformer) -> Result<Latent, Error> {
+    let [channels, frames, rows, columns] = latent.sizes()?;
+    let expected = model.latent_channels();
+    if channels == expected {
+        return Ok(latent.clone());
+    }
+    match is_zero(&latent.samples) {
+        true => Ok(Latent { samples: Tensor::zeros([expected, frames, rows, columns]), ..latent.clone() }),
+        false => Err(Error::LatentOfAnotherModel { found: channels, file: model.file().into(), expected }),
+    }
+}
+
 /// Whether a conditioning fits a model and a latent.
 fn check(model: &Transformer, latent: [usize; 3], conditioning: &Conditioning) -> Result<(), Error> {
     let text_dim = model.config().text_dim;
@@ -121,7 +137,11 @@ fn known_fits(latent: [usize; 3], conditioning: &Conditioning) -> Result<(), Err
 
 /// What goes in beside the noise: the mask, then the image's latent on the transformer's scale. Zeros where
 /// nothing is known; nothing for a model that takes nothing.
-fn beside(model: &Transformer, [frames, rows, columns]: [usize; 3], image: &ImageConditioning) -> Result<Option<Tensor>, Error> {
+fn beside(
+    model: &Transformer,
+    [frames, rows, columns]: [usize; 3],
+    image: &ImageConditioning,
+) -> Result<Option<Tensor>, Error> {
     let config = model.config();
     if config.in_dim == config.out_dim {
         return Ok(None);
@@ -130,7 +150,7 @@ fn beside(model: &Transformer, [frames, rows, columns]: [usize; 3], image: &Imag
     let Some(KnownFrames { latent, mask, space }) = &image.known else {
         return Ok(Some(Tensor::zeros([channels, frames, rows, columns])));
     };
-    let known = Latent { samples: latent.clone(), noise_mask: None, space: *space };
+    let known = Latent { space: *space, ..Latent::raw(latent.clone()) };
     let latent = known.samples_in(LatentSpace::Normalised)?;
     if *mask.dims() != [MASK_CHANNELS, frames, rows, columns] || latent.dims()[0] + MASK_CHANNELS != channels {
         return Err(Error::ImageLatent { found: latent.dims(), expected: [frames, rows, columns] });

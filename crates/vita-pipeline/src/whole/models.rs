@@ -109,7 +109,7 @@ impl Models {
     ///
     /// # Errors
     /// If an image is missing, or one too many; if a size does not fit the autoencoder.
-    pub(crate) fn check_request(&self, request: &VideoRequest) -> Result<(), Error> {
+    pub fn check_request(&self, request: &VideoRequest) -> Result<(), Error> {
         request.check_sizes(2 * self.vae.spatial_factor())?;
         let dit = &self.dit;
         let (file, system) = (dit.file().to_owned(), || dit.system());

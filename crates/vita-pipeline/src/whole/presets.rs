@@ -1,8 +1,9 @@
-//! The systems that have a name: the files they are made of, and the settings they were made for.
+//! A system by name: what it takes, its files, its settings, and where the files are.
 
 use std::path::{Path, PathBuf};
 
 use super::models::Paths;
+use super::systems::PRESETS;
 use crate::Error;
 
 /// A system by name.
@@ -12,21 +13,38 @@ pub struct Preset {
     pub name: &'static str,
     /// What it is called.
     pub title: &'static str,
+    /// What it makes videos of.
+    pub takes: Takes,
     /// Its files, by what they are known as; `None` for a model that is part of the program.
     pub files: Option<Files>,
     /// Settings for what a person leaves open.
     pub defaults: Defaults,
 }
 
+/// What a system makes videos of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takes {
+    /// A prompt alone.
+    pub text: bool,
+    /// A prompt and a picture to start with.
+    pub image: bool,
+    /// These and a picture to end with.
+    pub last_image: bool,
+}
+
 /// File names of a system, the preferred first.
 #[derive(Debug)]
 pub struct Files {
-    /// The transformer.
+    /// The transformer; of two experts, that for high noise.
     pub dit: &'static [&'static str],
+    /// The expert for low noise; empty for a system of one transformer. Name `i` goes with `dit[i]`.
+    pub dit_low: &'static [&'static str],
     /// The text encoder.
     pub text_encoder: &'static [&'static str],
     /// The autoencoder.
     pub vae: &'static [&'static str],
+    /// The vision encoder; empty for a system without.
+    pub clip_vision: &'static [&'static str],
 }
 
 /// Settings of a system.
@@ -44,6 +62,8 @@ pub struct Defaults {
     pub steps: usize,
     /// Guidance.
     pub cfg: f64,
+    /// Guidance of the expert for low noise, where it is another.
+    pub cfg_low: Option<f64>,
     /// Flow shift.
     pub shift: f64,
     /// Solver.
@@ -52,85 +72,11 @@ pub struct Defaults {
     pub scheduler: &'static str,
 }
 
-/// Every system, the small one first.
-pub const PRESETS: &[Preset] = &[
-    Preset { name: "nano-t2v", title: "the small model inside the program", files: None, defaults: NANO },
-    Preset {
-        name: "wan2.1-t2v-1.3b",
-        title: "Wan2.1 T2V 1.3B",
-        files: Some(Files {
-            dit: &[
-                "wan2.1_t2v_1.3B_bf16.safetensors",
-                "wan2.1_t2v_1.3B_fp16.safetensors",
-                "Wan2_1-T2V-1_3B_bf16.safetensors",
-                "Wan2_1-T2V-1_3B_fp32.safetensors",
-                "Wan2_1-T2V-1_3B_fp8_e4m3fn.safetensors",
-            ],
-            text_encoder: UMT5_FILES,
-            vae: VAE_21_FILES,
-        }),
-        // ComfyUI's template for this model.
-        defaults: Defaults { shift: 8.0, ..WAN_21 },
-    },
-    Preset {
-        name: "wan2.1-t2v-14b",
-        title: "Wan2.1 T2V 14B",
-        files: Some(Files {
-            dit: &[
-                "wan2.1_t2v_14B_fp8_scaled.safetensors",
-                "wan2.1_t2v_14B_fp8_e4m3fn.safetensors",
-                "wan2.1_t2v_14B_bf16.safetensors",
-                "wan2.1_t2v_14B_fp16.safetensors",
-                "Wan2_1-T2V-14B_fp8_e4m3fn.safetensors",
-                "Wan2_1-T2V-14B_fp8_e5m2.safetensors",
-                "Wan2_1-T2V-14B_bf16.safetensors",
-            ],
-            text_encoder: UMT5_FILES,
-            vae: VAE_21_FILES,
-        }),
-        defaults: WAN_21,
-    },
-];
-
-const UMT5_FILES: &[&str] = &[
-    "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
-    "umt5_xxl_fp16.safetensors",
-    "umt5-xxl-enc-fp8_e4m3fn.safetensors",
-    "umt5-xxl-enc-bf16.safetensors",
-];
-
-const VAE_21_FILES: &[&str] =
-    &["wan_2.1_vae.safetensors", "Wan2_1_VAE_fp32.safetensors", "Wan2_1_VAE_bf16.safetensors"];
-
-const NANO: Defaults = Defaults {
-    width: 64,
-    height: 64,
-    frames: 17,
-    fps: 16.0,
-    steps: 20,
-    cfg: 2.5,
-    shift: 3.0,
-    sampler: "euler",
-    scheduler: "simple",
-};
-
-/// The official settings of Wan2.1 T2V at 480p (shift 5, guidance 5), with ComfyUI's solver.
-const WAN_21: Defaults = Defaults {
-    width: 832,
-    height: 480,
-    frames: 81,
-    fps: 16.0,
-    steps: 30,
-    cfg: 5.0,
-    shift: 5.0,
-    sampler: "uni_pc",
-    scheduler: "simple",
-};
-
 /// Folders of a models directory, as ComfyUI has them, and the older names of the same.
 const DIT_FOLDERS: &[&str] = &["diffusion_models", "unet"];
 const TEXT_ENCODER_FOLDERS: &[&str] = &["text_encoders", "clip"];
 const VAE_FOLDERS: &[&str] = &["vae"];
+const CLIP_VISION_FOLDERS: &[&str] = &["clip_vision"];
 
 impl Preset {
     /// The preset of a name.
@@ -156,13 +102,32 @@ impl Preset {
                 names: names.to_vec(),
             })
         };
+        let maybe = |folders: &[&str], names: &[&'static str], what| match names {
+            [] => Ok(None),
+            names => one(folders, names, what).map(Some),
+        };
+        let dit = one(DIT_FOLDERS, files.dit, if files.dit_low.is_empty() { "diffusion model" } else { HIGH })?;
         Ok(Some(Paths {
-            dit: one(DIT_FOLDERS, files.dit, "diffusion model")?,
+            dit_low: maybe(DIT_FOLDERS, &like_first(files, &dit), LOW)?,
+            dit,
             text_encoder: one(TEXT_ENCODER_FOLDERS, files.text_encoder, "text encoder")?,
             vae: one(VAE_FOLDERS, files.vae, "VAE")?,
-            ..Paths::default()
+            clip_vision: maybe(CLIP_VISION_FOLDERS, files.clip_vision, "CLIP vision encoder")?,
         }))
     }
+}
+
+const HIGH: &str = "diffusion model for high noise";
+const LOW: &str = "diffusion model for low noise";
+
+/// Names of the second expert, that of the same kind as the first before the others.
+fn like_first(files: &Files, dit: &Path) -> Vec<&'static str> {
+    let mut names = files.dit_low.to_vec();
+    let place = files.dit.iter().position(|name| dit.ends_with(name));
+    if let Some(place) = place.filter(|&place| place < names.len()) {
+        names[..=place].rotate_right(1);
+    }
+    names
 }
 
 fn find(models: &Path, folders: &[&str], names: &[&str]) -> Option<PathBuf> {
@@ -185,33 +150,68 @@ fn subfolders(folder: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
+    fn put(models: &Path, files: &[&str]) {
+        for file in files {
+            let path = models.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+    }
+
     #[test]
     fn files_are_found_by_preference_in_folders_and_below() {
         let models = tempfile::tempdir().unwrap();
         let preset = Preset::named("wan2.1-t2v-14b").unwrap();
         let error = preset.find(models.path()).unwrap_err().to_string();
         assert!(error.starts_with("`wan2.1-t2v-14b` needs its diffusion model"), "{error}");
-        for file in [
-            "unet/Wan2_1-T2V-14B_bf16.safetensors",
-            "diffusion_models/kijai/wan2.1_t2v_14B_fp8_e4m3fn.safetensors",
-            "clip/umt5-xxl-enc-bf16.safetensors",
-            "vae/wan2.1/Wan2_1_VAE_bf16.safetensors",
-        ] {
-            let path = models.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-        }
+        put(
+            models.path(),
+            &[
+                "unet/Wan2_1-T2V-14B_bf16.safetensors",
+                "diffusion_models/kijai/wan2.1_t2v_14B_fp8_e4m3fn.safetensors",
+                "clip/umt5-xxl-enc-bf16.safetensors",
+                "vae/wan2.1/Wan2_1_VAE_bf16.safetensors",
+            ],
+        );
         let paths = preset.find(models.path()).unwrap().unwrap();
         assert!(paths.dit.ends_with("diffusion_models/kijai/wan2.1_t2v_14B_fp8_e4m3fn.safetensors"));
         assert!(paths.text_encoder.ends_with("clip/umt5-xxl-enc-bf16.safetensors"));
         assert!(paths.vae.ends_with("vae/wan2.1/Wan2_1_VAE_bf16.safetensors"));
+        assert_eq!((paths.dit_low, paths.clip_vision), (None, None));
+    }
+
+    #[test]
+    fn experts_of_one_kind_go_together() {
+        let models = tempfile::tempdir().unwrap();
+        let preset = Preset::named("wan2.2-i2v-a14b").unwrap();
+        put(
+            models.path(),
+            &[
+                "diffusion_models/wan2.2_i2v_high_noise_14B_fp16.safetensors",
+                "text_encoders/umt5_xxl_fp16.safetensors",
+                "vae/wan_2.1_vae.safetensors",
+            ],
+        );
+        let error = preset.find(models.path()).unwrap_err().to_string();
+        assert!(error.starts_with("`wan2.2-i2v-a14b` needs its diffusion model for low noise"), "{error}");
+        put(models.path(), &["diffusion_models/wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors"]);
+        let low = |_: ()| preset.find(models.path()).unwrap().unwrap().dit_low.unwrap();
+        assert!(low(()).ends_with("wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors"));
+        put(models.path(), &["diffusion_models/wan2.2_i2v_low_noise_14B_fp16.safetensors"]);
+        assert!(low(()).ends_with("wan2.2_i2v_low_noise_14B_fp16.safetensors"));
     }
 
     #[test]
     fn every_preset_asks_for_a_size_that_works() {
         for preset in PRESETS {
             let d = preset.defaults;
-            assert!(d.width % 16 == 0 && d.height % 16 == 0 && d.frames % 4 == 1, "{}", preset.name);
+            let step = if preset.name.contains("ti2v") { 32 } else { 16 };
+            assert!(d.width % step == 0 && d.height % step == 0 && d.frames % 4 == 1, "{}", preset.name);
+            assert!(preset.takes.text || preset.takes.image, "{}", preset.name);
+            if let Some(files) = &preset.files {
+                let low = files.dit_low.len();
+                assert!(low == 0 || low == files.dit.len(), "{}: experts in pairs", preset.name);
+            }
         }
         let error = Preset::named("wan3").unwrap_err().to_string();
         assert_eq!(error, "no model is called `wan3`");

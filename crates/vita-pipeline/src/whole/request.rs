@@ -57,12 +57,23 @@ pub struct Sampling {
     pub cfg_low: Option<f64>,
     /// Flow shift of the schedule, above 0.
     pub shift: f64,
-    /// Name of the solver.
+    /// Name of the solver. With [`WRAPPER_PREFIX`] before it, one of the Wan wrapper's schedulers, which are schedule
+    /// and solver in one, and the run is done in the wrapper's numbers.
     pub sampler: String,
-    /// Name of the schedule.
+    /// Name of the schedule; of no account with a scheduler of the wrapper.
     pub scheduler: String,
     /// Share of the schedule that is run: 1 makes all anew, less keeps something of a video that is given.
     pub denoise: f64,
+}
+
+/// What stands before the names of the Wan wrapper's schedulers: `wrapper:dpm++`.
+pub const WRAPPER_PREFIX: &str = "wrapper:";
+
+impl Sampling {
+    /// The wrapper's scheduler, if the run is in its numbers.
+    pub fn wrapper_scheduler(&self) -> Option<&str> {
+        self.sampler.strip_prefix(WRAPPER_PREFIX)
+    }
 }
 
 /// Width and height go in steps of this: 8 pixels a latent, 2 latents a patch.

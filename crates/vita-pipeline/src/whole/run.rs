@@ -1,25 +1,29 @@
 //! The stages of a whole run, one after the other.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use vita_models::vae::Tile;
-use vita_tensor::memory as pool;
+use vita_tensor::{Tensor, memory as pool};
 
 use super::memory::{check, uses_negative};
 use super::models::Models;
 use super::request::{Source, VideoRequest};
+use crate::Error;
 use crate::conditioning::{Conditioning, ImageConditioning};
 use crate::environment::Environment;
 use crate::frame::Sink;
 use crate::guidance::Cfg;
 use crate::image_to_video::{VideoSize, native};
-use crate::latent::Latent;
+use crate::latent::{Latent, LatentSpace};
 use crate::memory::Estimate;
 use crate::parts::{ClipCrop, DecodeOptions, PromptStyle, TextRows, below_each_other};
 use crate::progress::{Event, Observer, Stage};
 use crate::resize::bilinear_center;
-use crate::sampling::{Experts, Noise, SampleJob, Schedule, Steps, sample, sample_experts};
-use crate::Error;
+use crate::sampling::{
+    Experts, Noise, SampleJob, Sampled, Schedule, Steps, WrapperJob, WrapperSchedule, sample, sample_as_wrapper,
+    sample_experts, sample_experts_as_wrapper,
+};
 
 /// What a run took.
 #[derive(Clone, Debug)]
@@ -76,20 +80,52 @@ fn run(models: &Models, request: &VideoRequest, environment: &mut Environment, s
     let latent = start(models, request, environment)?;
     let mut conditionings = prompts.into_iter().map(|text| Conditioning { text, image: image.clone() });
     let positive = conditionings.next().expect("a run has a prompt");
-    let job = job(models, request, positive, conditionings.next(), latent);
-    let sampled = match &models.dit_low {
-        None => sample(&job, environment)?,
-        Some((low, switch)) => {
-            let shift = request.sampling.shift;
-            let experts = Experts {
-                low: low.patched(|patches| patches.shift = Some(shift)),
-                cfg_low: Cfg::Constant(request.sampling.cfg_low.unwrap_or(request.sampling.cfg)),
-                switch: request.switch.unwrap_or(*switch),
-            };
-            sample_experts(&job, &experts, environment)?
-        }
+    let led = Led { positive, negative: conditionings.next(), latent };
+    let sampled = match request.sampling.wrapper_scheduler() {
+        None => as_comfy(models, request, led, environment)?,
+        Some(scheduler) => as_wrapper(models, request, scheduler, led, environment)?,
     };
     models.vae.decode_frames(&sampled.latent, tiles(request), environment, sink)
+}
+
+/// What a sampler starts from, and what leads it.
+struct Led {
+    positive: Conditioning,
+    negative: Option<Conditioning>,
+    latent: Latent,
+}
+
+fn as_comfy(
+    models: &Models,
+    request: &VideoRequest,
+    led: Led,
+    environment: &mut Environment,
+) -> Result<Sampled, Error> {
+    let job = comfy_job(models, request, led);
+    let Some((low, switch)) = &models.dit_low else { return sample(&job, environment) };
+    let shift = request.sampling.shift;
+    let experts = Experts {
+        low: low.patched(|patches| patches.shift = Some(shift)),
+        cfg_low: cfg_low(request),
+        switch: request.switch.unwrap_or(*switch),
+    };
+    sample_experts(&job, &experts, environment)
+}
+
+fn as_wrapper(
+    models: &Models,
+    request: &VideoRequest,
+    scheduler: &str,
+    led: Led,
+    environment: &mut Environment,
+) -> Result<Sampled, Error> {
+    let job = wrapper_job(models, request, scheduler, led)?;
+    let Some((low, switch)) = &models.dit_low else { return sample_as_wrapper(&job, environment) };
+    sample_experts_as_wrapper(&job, low, &cfg_low(request), request.switch.unwrap_or(*switch), environment)
+}
+
+fn cfg_low(request: &VideoRequest) -> Cfg {
+    Cfg::Constant(request.sampling.cfg_low.unwrap_or(request.sampling.cfg))
 }
 
 /// The prompt, and the negative prompt if guidance asks for it.
@@ -107,7 +143,7 @@ fn image(models: &Models, request: &VideoRequest, environment: &mut Environment)
     }
     let clip = match (&models.clip_vision, models.dit.clip_width()) {
         (Some(clip), Some(_)) => {
-            let mut of = |pictures: &vita_tensor::Tensor, frame: usize| {
+            let mut of = |pictures: &Tensor, frame: usize| {
                 clip.encode(&pictures.narrow(0, frame, 1), ClipCrop::Center, environment)
             };
             let first = of(start, 0)?;
@@ -145,14 +181,9 @@ fn size(request: &VideoRequest) -> VideoSize {
     VideoSize { width: request.width, height: request.height, frames: request.frames }
 }
 
-fn job(
-    models: &Models,
-    request: &VideoRequest,
-    positive: Conditioning,
-    negative: Option<Conditioning>,
-    latent: Latent,
-) -> SampleJob {
+fn comfy_job(models: &Models, request: &VideoRequest, led: Led) -> SampleJob {
     let sampling = &request.sampling;
+    let Led { positive, negative, latent } = led;
     SampleJob {
         model: models.dit.patched(|patches| patches.shift = Some(sampling.shift)),
         positive,
@@ -169,11 +200,40 @@ fn job(
     }
 }
 
+fn wrapper_job(models: &Models, request: &VideoRequest, scheduler: &str, led: Led) -> Result<WrapperJob, Error> {
+    let sampling = &request.sampling;
+    let [_, frames, rows, columns] = led.latent.sizes()?;
+    let known = match &led.latent.noise_mask {
+        None => BTreeMap::new(),
+        // The picture is the first latent frame.
+        Some(_) => BTreeMap::from([(0, led.latent.samples_in(LatentSpace::Normalised)?.narrow(1, 0, 1))]),
+    };
+    Ok(WrapperJob {
+        model: models.dit.clone(),
+        positive: led.positive,
+        negative: led.negative,
+        cfg: Cfg::Constant(sampling.cfg),
+        schedule: WrapperSchedule {
+            denoise: sampling.denoise,
+            ..WrapperSchedule::new(scheduler, sampling.steps, sampling.shift)
+        },
+        seed: sampling.seed,
+        latent: [frames, rows, columns],
+        samples: matches!(request.source, Source::Video(_)).then_some(led.latent),
+        add_noise_to_samples: true,
+        known_frames: known,
+    })
+}
+
 /// Finds wrong names and numbers of the schedule before anything is loaded.
 fn check_schedule(models: &Models, request: &VideoRequest) -> Result<(), Error> {
-    let empty = Conditioning::text(TextRows::new(vita_tensor::Tensor::zeros([0, models.text_encoder.width()])));
+    let positive = Conditioning::text(TextRows::new(Tensor::zeros([0, models.text_encoder.width()])));
     let latent = Latent::zeros([models.dit.latent_channels(), 1, 1, 1]);
-    job(models, request, empty, None, latent).levels().map(drop)
+    let led = Led { positive, negative: None, latent };
+    match request.sampling.wrapper_scheduler() {
+        None => comfy_job(models, request, led).levels().map(drop),
+        Some(scheduler) => wrapper_job(models, request, scheduler, led)?.timetable().map(drop),
+    }
 }
 
 /// Adds up the time of each stage on the way to an observer.

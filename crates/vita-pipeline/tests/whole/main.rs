@@ -1,0 +1,7 @@
+//! Whole runs and single parts on the small models.
+#![forbid(unsafe_code)]
+
+mod bad_input;
+mod parts;
+mod support;
+mod systems;
