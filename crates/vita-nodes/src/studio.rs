@@ -18,7 +18,9 @@ pub struct Studio {
     /// How nodes behave.
     pub settings: Settings,
     clock: Clock,
-    names: AtomicU64,
+    seed: u64,
+    /// Previews so far.
+    previews: AtomicU64,
 }
 
 /// How nodes behave.
@@ -34,7 +36,7 @@ pub struct Settings {
 pub type Clock = Box<dyn Fn() -> LocalTime + Send + Sync>;
 
 impl Studio {
-    /// `seed` makes the names of previews differ between runs of the program.
+    /// `seed` makes the names of previews differ between runs of the program, which pages may have kept.
     pub fn new(
         folders: impl Into<Arc<Folders>>,
         residency: Residency,
@@ -42,7 +44,7 @@ impl Studio {
         clock: Clock,
         seed: u64,
     ) -> Self {
-        Self { folders: folders.into(), residency, settings, clock, names: AtomicU64::new(seed) }
+        Self { folders: folders.into(), residency, settings, clock, seed, previews: AtomicU64::new(0) }
     }
 
     /// The time of day.
@@ -72,16 +74,22 @@ impl Studio {
         })
     }
 
-    /// Five letters that are others each time.
-    pub(crate) fn letters(&self) -> String {
-        // SplitMix64: consecutive numbers give unrelated ones.
-        let mut bits = self.names.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        let letter = |i: u32| char::from(b'a' + (bits / 26u64.pow(i) % 26) as u8);
-        (0..5).map(letter).collect()
+    /// The beginning of the names of `count` previews, and the number of the first: no two previews of a run of the
+    /// program have the same, and earlier runs' are gone.
+    pub(crate) fn preview_names(&self, count: u64) -> (String, u64) {
+        let first = self.previews.fetch_add(count, Ordering::Relaxed) + 1;
+        (format!("ComfyUI_temp_{}", letters(self.seed)), first)
     }
+}
+
+/// Five letters that look unrelated for consecutive seeds.
+fn letters(seed: u64) -> String {
+    // SplitMix64.
+    let mut bits = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^= bits >> 31;
+    (0..5).map(|i| char::from(b'a' + (bits / 26u64.pow(i) % 26) as u8)).collect()
 }
 
 /// Pictures of the input directory, as the folder of a file picker.
@@ -136,12 +144,11 @@ pub(crate) fn studio(host: &dyn Host) -> &Studio {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Bench;
+    use super::*;
 
     #[test]
     fn letters_differ() {
-        let bench = Bench::new();
-        let all: std::collections::HashSet<String> = (0..1000).map(|_| bench.studio().letters()).collect();
+        let all: std::collections::HashSet<String> = (0..1000).map(letters).collect();
         assert!(all.len() > 990 && all.iter().all(|letters| letters.len() == 5), "{}", all.len());
     }
 }

@@ -1,10 +1,9 @@
 //! `MaskPreview`: masks under the node.
 
 use serde_json::json;
-use vita_folders::Place;
 
 use crate::prelude::*;
-use crate::save::{Numbered, preview_prefix, save_pictures};
+use crate::save::{Target, save_pictures};
 
 pub struct MaskPreview;
 
@@ -22,8 +21,7 @@ impl Node for MaskPreview {
 
     fn run(&self, inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
         let image = inputs.object::<Mask>("mask")?.to_image().rgb();
-        let numbered = Numbered { place: Place::Temp, prefix: &preview_prefix(context), level: 4 };
-        let files = save_pictures(&image, &numbered, context)?;
+        let files = save_pictures(&image, &Target::Previews { level: 4 }, context)?;
         Ok(Outputs::default().with_ui(json!({ "images": files, "animated": [false] })))
     }
 }

@@ -1,10 +1,9 @@
 //! `PreviewImage`: pictures under the node, kept until the next start.
 
 use serde_json::json;
-use vita_folders::Place;
 
 use crate::prelude::*;
-use crate::save::{Numbered, preview_prefix, save_pictures};
+use crate::save::{Target, save_pictures};
 
 pub struct PreviewImage;
 
@@ -21,8 +20,7 @@ impl Node for PreviewImage {
 
     fn run(&self, inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
         let image = inputs.object::<Image>("images")?;
-        let numbered = Numbered { place: Place::Temp, prefix: &preview_prefix(context), level: 1 };
-        let files = save_pictures(&image, &numbered, context)?;
+        let files = save_pictures(&image, &Target::Previews { level: 1 }, context)?;
         Ok(Outputs::default().with_ui(json!({ "images": files })))
     }
 }
@@ -35,15 +33,16 @@ mod tests {
     #[test]
     fn previews_have_names_of_their_own() {
         let bench = Bench::new().with("images", image(2, 4, 4));
-        let mut names = Vec::new();
-        for _ in 0..2 {
+        for ending in ["_00002_.png", "_00004_.png"] {
             let ui = bench.run(&PreviewImage).unwrap().ui.unwrap();
             assert_eq!(ui["images"][0]["type"], "temp");
-            let name = ui["images"][1]["filename"].as_str().unwrap().to_owned();
-            assert!(name.starts_with("ComfyUI_temp_") && name.ends_with("_00002_.png"), "{name}");
-            names.push(name);
+            let name = ui["images"][1]["filename"].as_str().unwrap();
+            let letters = name.strip_prefix("ComfyUI_temp_").and_then(|rest| rest.strip_suffix(ending)).unwrap();
+            assert!(letters.len() == 5 && letters.bytes().all(|byte| byte.is_ascii_lowercase()), "{name}");
         }
-        assert_ne!(names[0], names[1]);
         assert_eq!(bench.names("temp").len(), 4);
+        std::fs::remove_dir_all(bench.directory().join("temp")).unwrap();
+        bench.run(&PreviewImage).unwrap();
+        assert_eq!(bench.names("temp").len(), 2);
     }
 }

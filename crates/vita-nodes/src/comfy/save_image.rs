@@ -1,10 +1,9 @@
 //! `SaveImage`: pictures as PNG files.
 
 use serde_json::json;
-use vita_folders::Place;
 
 use crate::prelude::*;
-use crate::save::{Numbered, save_pictures};
+use crate::save::{Target, save_pictures};
 
 pub struct SaveImage;
 
@@ -22,8 +21,8 @@ impl Node for SaveImage {
 
     fn run(&self, inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
         let image = inputs.object::<Image>("images")?;
-        let numbered = Numbered { place: Place::Output, prefix: inputs.text("filename_prefix")?, level: 4 };
-        let files = save_pictures(&image, &numbered, context)?;
+        let target = Target::Results { prefix: inputs.text("filename_prefix")? };
+        let files = save_pictures(&image, &target, context)?;
         Ok(Outputs::default().with_ui(json!({ "images": files })))
     }
 }

@@ -12,7 +12,7 @@ use vita_graph::{Context, NodeError};
 
 use crate::studio::Studio;
 
-pub(crate) use pictures::{Numbered, preview_prefix, save_pictures};
+pub(crate) use pictures::{Target, save_pictures};
 pub(crate) use python_json::dumps;
 
 /// The next free name of a result. `size` is width and height.
@@ -60,7 +60,14 @@ pub(crate) fn shown(file_name: &str, path: &SavePath, place: Place) -> Json {
 /// If the disk refuses.
 pub(crate) fn write_file(path: &Path, place: Place, bytes: &[u8]) -> Result<(), NodeError> {
     if place == Place::Temp {
-        return std::fs::write(path, bytes).map_err(|error| disk(path, &error));
+        let written = std::fs::write(path, bytes).or_else(|error| match (error.kind(), path.parent()) {
+            // Somebody tidied up.
+            (std::io::ErrorKind::NotFound, Some(folder)) => {
+                std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, bytes))
+            }
+            _ => Err(error),
+        });
+        return written.map_err(|error| disk(path, &error));
     }
     let mut file = PartialFile::create(path).map_err(|error| NodeError::of(&error))?;
     file.write_all(bytes).map_err(|error| disk(path, &error))?;

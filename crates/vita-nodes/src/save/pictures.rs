@@ -1,22 +1,31 @@
 //! A batch as numbered PNG files: what `SaveImage` and the previews share.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use vita_folders::{Naming, Place};
 use vita_graph::{Context, NodeError};
 
-use super::{next_path, shown, texts, write_file};
+use super::{next_path, texts, write_file};
 use crate::data::Image;
 use crate::pictures::{PngOptions, encode_png};
+use crate::studio::studio;
 
-/// How a batch is written.
-pub(crate) struct Numbered<'a> {
-    /// Where.
-    pub place: Place,
-    /// Folders, then the beginning of the names. `%batch_num%` becomes the picture's place in the batch.
-    pub prefix: &'a str,
-    /// Of the compression, 0 to 9.
-    pub level: u8,
+/// Where a batch is written, and under which names.
+pub(crate) enum Target<'a> {
+    /// Among the results. A prefix is folders, then the beginning of the names; `%batch_num%` becomes the picture's
+    /// place in the batch.
+    Results {
+        /// The prefix.
+        prefix: &'a str,
+    },
+    /// Beside the results, under names of the program's own.
+    Previews {
+        /// Of the compression, 0 to 9.
+        level: u8,
+    },
 }
+
+/// Of the compression of results.
+const RESULT_LEVEL: u8 = 4;
 
 /// Writes each picture of a batch under the next number, and says what the page is told of them.
 ///
@@ -24,29 +33,35 @@ pub(crate) struct Numbered<'a> {
 /// A prefix that would leave the directory, a disk that refuses, or a run that was asked to stop.
 pub(crate) fn save_pictures(
     image: &Image,
-    numbered: &Numbered<'_>,
+    target: &Target<'_>,
     context: &mut Context<'_>,
 ) -> Result<Vec<Json>, NodeError> {
     let size = [image.width(), image.height()];
-    let path = next_path(context, numbered.place, Naming::Core, numbered.prefix, size)?;
+    let count = image.count() as u64;
+    let studio = studio(context.host);
+    let (place, level, folder, subfolder, stem, first) = match target {
+        Target::Results { prefix } => {
+            let path = next_path(context, Place::Output, Naming::Core, prefix, size)?;
+            (Place::Output, RESULT_LEVEL, path.folder, path.subfolder, path.stem, path.counter)
+        }
+        Target::Previews { level } => {
+            let folder = studio.folders.temp().to_owned();
+            let (stem, first) = studio.preview_names(count);
+            (Place::Temp, *level, folder, String::new(), stem, first)
+        }
+    };
     let text = texts(context);
-    let options = PngOptions { size, channels: image.channels(), level: numbered.level, text: &text, animation: None };
-    let count = image.count();
-    let mut files = Vec::with_capacity(count);
-    for index in 0..count {
+    let options = PngOptions { size, channels: image.channels(), level, text: &text, animation: None };
+    let mut files = Vec::with_capacity(image.count());
+    for index in 0..image.count() {
         context.check()?;
-        let name = path.file_name(path.counter + index as u64, "png").replace("%batch_num%", &index.to_string());
-        write_file(&path.folder.join(&name), numbered.place, &encode_png(&[image.bytes(index)], &options)?)?;
-        files.push(shown(&name, &path, numbered.place));
+        let stem = stem.replace("%batch_num%", &index.to_string());
+        let name = format!("{stem}_{:05}_.png", first + index as u64);
+        write_file(&folder.join(&name), place, &encode_png(&[image.bytes(index)], &options)?)?;
+        files.push(json!({ "filename": name, "subfolder": subfolder, "type": place.name() }));
         if count > 1 {
-            context.progress(index as u64 + 1, count as u64);
+            context.progress(index as u64 + 1, count);
         }
     }
     Ok(files)
-}
-
-/// A prefix for previews, which no earlier preview has.
-pub(crate) fn preview_prefix(context: &Context<'_>) -> String {
-    let studio: &crate::studio::Studio = context.host();
-    format!("ComfyUI_temp_{}", studio.letters())
 }
