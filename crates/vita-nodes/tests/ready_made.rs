@@ -67,7 +67,7 @@ fn every_file_is_one_of_these() {
     assert_eq!(names, ["wan2.2-i2v-a14b.json", "wan2.2-ti2v-5b.json", "wanx-21.json"]);
 }
 
-/// As they lie there, nothing but what the file is named after runs.
+/// A link is told three times in a file, by hand or by a program; and as the files lie there, one thing runs.
 #[test]
 fn links_and_order_are_those_of_the_nodes() {
     for name in ["wan2.2-i2v-a14b.json", "wan2.2-ti2v-5b.json", "wanx-21.json"] {

@@ -1,4 +1,4 @@
-//! Ready-made workflows, put where the editor's sidebar finds them.
+//! Ready-made workflows, put where the editor's sidebar finds them, and the picture that they start from.
 
 use std::path::Path;
 
@@ -7,18 +7,25 @@ use vita_folders::{Folders, Result, replace_file};
 /// Name and content of every `web/workflows/*.json`.
 const WORKFLOWS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/workflows.rs"));
 
-/// Copies the ready-made workflows to the user's, at the first start only: what a user has removed stays so.
-/// Returns how many were copied.
+/// A picture to try image to video with, by the name that the editor's templates use too.
+const PICTURE: (&str, &[u8]) = ("example.png", include_bytes!("../../../../web/input/example.png"));
+
+/// Copies the ready-made workflows to the user's and a picture to the inputs, at the first start only: what a user
+/// has removed stays so. Returns how many workflows were copied.
 ///
 /// # Errors
-/// If the user directory cannot be written to.
+/// If the user or input directory cannot be written to.
 pub fn install_workflows(folders: &Folders) -> Result<usize> {
-    install(&folders.user().join("default/workflows"), WORKFLOWS)
+    install(&folders.user().join("default/workflows"), WORKFLOWS, folders.input())
 }
 
-fn install(folder: &Path, workflows: &[(&str, &str)]) -> Result<usize> {
+fn install(folder: &Path, workflows: &[(&str, &str)], input: &Path) -> Result<usize> {
     if folder.exists() {
         return Ok(0);
+    }
+    let (name, bytes) = PICTURE;
+    if !input.join(name).exists() {
+        replace_file(&input.join(name), bytes)?;
     }
     for (name, content) in workflows {
         replace_file(&folder.join(name), content.as_bytes())?;
@@ -35,11 +42,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("default/workflows");
         let workflows = [("a.json", "{}"), ("b.json", "{\"nodes\": []}")];
-        assert_eq!(install(&folder, &workflows).unwrap(), 2);
+        let input = home.path().join("input");
+        assert_eq!(install(&folder, &workflows, &input).unwrap(), 2);
+        assert!(vita_media::read_image(input.join("example.png")).is_ok());
         assert_eq!(std::fs::read_to_string(folder.join("b.json")).unwrap(), workflows[1].1);
         std::fs::remove_file(folder.join("a.json")).unwrap();
-        assert_eq!(install(&folder, &workflows).unwrap(), 0);
-        assert!(!folder.join("a.json").exists());
+        std::fs::remove_file(input.join("example.png")).unwrap();
+        assert_eq!(install(&folder, &workflows, &input).unwrap(), 0);
+        assert!(!folder.join("a.json").exists() && !input.join("example.png").exists());
     }
 
     #[test]
