@@ -84,12 +84,19 @@ impl LogRing {
 pub struct LogLayer {
     ring: LogRing,
     now: fn() -> SystemTime,
+    prefix: &'static str,
 }
 
 impl LogLayer {
     /// Writes into `ring`, with the time of `now`.
     pub fn new(ring: LogRing, now: fn() -> SystemTime) -> Self {
-        Self { ring, now }
+        Self { ring, now, prefix: "" }
+    }
+
+    /// Writes this before every line.
+    #[must_use]
+    pub fn with_prefix(self, prefix: &'static str) -> Self {
+        Self { prefix, ..self }
     }
 }
 
@@ -102,7 +109,7 @@ impl<S: tracing::Subscriber> Layer<S> for LogLayer {
             tracing::Level::WARN => "[WARNING] ",
             _ => "",
         };
-        self.ring.push((self.now)(), &format!("{level}{}{}", line.message, line.fields));
+        self.ring.push((self.now)(), &format!("{level}{}{}{}", self.prefix, line.message, line.fields));
     }
 }
 

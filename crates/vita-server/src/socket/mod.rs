@@ -46,9 +46,7 @@ pub(crate) struct Shared {
     closing: watch::Sender<bool>,
     preview_side: u32,
     utc_offset_seconds: i32,
-    /// The method of the server, and the last prompt that was asked for with the answer.
     preview_method: PreviewMethod,
-    preview_wanted: Mutex<Option<(u64, bool)>>,
 }
 
 /// How previews are made and times are written.
@@ -76,7 +74,6 @@ impl Hub {
             preview_side: options.preview_side,
             utc_offset_seconds: options.utc_offset_seconds,
             preview_method: options.preview_method,
-            preview_wanted: Mutex::default(),
         });
         let (news, received) = mpsc::channel();
         let teller = Arc::clone(&shared);
@@ -165,20 +162,10 @@ impl Subscriber for Hub {
         }
     }
 
+    /// Asked once a run, so it does not matter who listens at that moment: a page may come later.
     fn wants_previews(&self, job: &Job) -> bool {
-        if !self.shared.has_watchers(job) {
-            return false;
-        }
-        let mut wanted = lock(&self.shared.preview_wanted);
-        match *wanted {
-            Some((sequence, answer)) if sequence == job.sequence => answer,
-            _ => {
-                let method = wire::prompt::preview_method(job).unwrap_or(self.shared.preview_method);
-                let answer = method != PreviewMethod::None;
-                *wanted = Some((job.sequence, answer));
-                answer
-            }
-        }
+        let method = wire::prompt::preview_method(job).unwrap_or(self.shared.preview_method);
+        method != PreviewMethod::None
     }
 }
 
