@@ -164,6 +164,97 @@ fn numbers_and_names_that_cannot_be() {
 }
 
 #[test]
+fn pictures_that_cannot_be_read() {
+    let folder = Folder::new();
+    folder.add_picture("good.png", 16, 16);
+    folder.write("zero.png", "");
+    folder.write("text.jpg", "hello, I am no picture at all");
+    let png = std::fs::read(folder.path().join("good.png")).unwrap();
+    folder.write("cut.png", &png[..png.len() - 30]);
+    // 100 megapixels, as the header says; nothing of it is read.
+    let mut huge = png;
+    huge[16..24].copy_from_slice(&[0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10]);
+    folder.write("huge.png", with_checksum(huge));
+    folder.write("cut.mp4", "");
+    for (flags, want) in [
+        (&["--image", "none.png"][..], "error: there is no file `none.png`\n\nhint: check the path"),
+        (&["--image", "zero.png"], "error: `zero.png` is empty\n\nhint: the download or copy did not finish"),
+        (
+            &["--image", "text.jpg"],
+            "error: `text.jpg`: this is not a PNG, JPEG or WebP picture\n\nhint: choose a JPEG, PNG or WebP picture of at most 67 megapixels",
+        ),
+        (&["--image", "cut.png"], "error: `cut.png` is not a whole PNG file: unexpected end of file"),
+        (
+            &["--image", "huge.png"],
+            "error: `huge.png` is not a whole PNG file: 10000x10000 pixels are more than 8192x8192, the most that is read\n\nhint: fetch or make it again if it is damaged; if it has more than 67 megapixels, make it smaller",
+        ),
+        (&["--image", "good.png", "--last-image", "zero.png"], "error: `zero.png` is empty"),
+        (&["--video", "cut.mp4"], "error: `cut.mp4` is empty"),
+        (&["--video", "good.png"], "error: `good.png` is not a whole MP4 file"),
+    ] {
+        check(&folder, &[&["generate", "x"], flags, TINY].concat(), want);
+    }
+}
+
+#[test]
+fn pictures_and_files_that_a_system_does_not_take() {
+    let folder = Folder::new();
+    folder.add_picture("a.png", 32, 32);
+    folder.add_nano_files(&["t2v-dit", "i2v-dit", "i2v-high", "i2v-low", "ti2v-dit", "umt5", "vae", "vae22"]);
+    let files =
+        |dit: &'static str, vae: &'static str| ["--dit", dit, "--text-encoder", "umt5.safetensors", "--vae", vae];
+    let (t2v, i2v) = ("t2v-dit.safetensors", "i2v-dit.safetensors");
+    let (high, low) = ("i2v-high.safetensors", "i2v-low.safetensors");
+    let (vae, vae22) = ("vae.safetensors", "vae22.safetensors");
+    let image = ["--image", "a.png"];
+    let cases: Vec<(Vec<&str>, &str)> = vec![
+        (
+            files(i2v, vae).to_vec(),
+            "error: `i2v-dit.safetensors` is Wan-shaped diffusion model, dim 256, 5 layers, 36 to 16 channels, which needs an image to start from\n\nhint: give it an image, or take a text-to-video file",
+        ),
+        (
+            [&files(t2v, vae)[..], &image].concat(),
+            "error: `t2v-dit.safetensors` is Wan-shaped diffusion model, dim 256, 5 layers, 16 to 16 channels, which makes videos of text alone and takes no image\n\nhint: leave the image out",
+        ),
+        (
+            [&files(i2v, vae)[..], &image].concat(),
+            "error: `i2v-dit.safetensors` is Wan-shaped diffusion model, dim 256, 5 layers, 36 to 16 channels, which needs a CLIP vision encoder beside it\n\nhint: take `clip_vision_h.safetensors`",
+        ),
+        (
+            [&files(low, vae)[..], &["--dit-low", high], &image].concat(),
+            "error: the experts are swapped: `i2v-low.safetensors` was given for high noise, `i2v-high.safetensors` for low noise\n\nhint: give each file in the other's place",
+        ),
+        (
+            [&files(high, vae)[..], &["--dit-low", t2v], &image].concat(),
+            "error: the experts do not belong together: `i2v-high.safetensors` is Wan-shaped",
+        ),
+        (
+            files(t2v, vae22).to_vec(),
+            "error: the diffusion model `t2v-dit.safetensors` has 16 latent channels, but the VAE `vae22.safetensors` has 48\n\nhint: models of 16 latent channels take the VAE of Wan 2.1",
+        ),
+        (
+            files("ti2v-dit.safetensors", vae).to_vec(),
+            "error: the diffusion model `ti2v-dit.safetensors` has 48 latent channels, but the VAE `vae.safetensors` has 16",
+        ),
+        (
+            [&files(t2v, vae)[..], &["--cfg-low", "2"]].concat(),
+            "error: a second guidance is for systems of two experts, and `t2v-dit.safetensors` is one model",
+        ),
+        (
+            [&files("ti2v-dit.safetensors", vae22)[..], &["--size", "48x32"]].concat(),
+            "error: width 48 is not a multiple of 32; the nearest are 32 and 64",
+        ),
+    ];
+    for (flags, want) in cases {
+        check(
+            &folder,
+            &[&["generate", "x", "--frames", "1", "--steps", "1", "--seed", "1"], &flags[..]].concat(),
+            want,
+        );
+    }
+}
+
+#[test]
 fn a_run_that_does_not_fit_in_memory_names_what_does() {
     let folder = Folder::new();
     let run = |size: &str, frames: &str, memory: &str| {
@@ -243,6 +334,19 @@ fn check(folder: &Folder, arguments: &[&str], want: &str) {
     assert!(said.starts_with(want), "{arguments:?}\nsaid: {said}\nwant: {want}");
     assert_eq!(ended.stdout, "");
     assert_eq!(folder.names(), before, "{arguments:?}");
+}
+
+/// A PNG whose header was changed, with the header's checksum made right.
+fn with_checksum(mut png: Vec<u8>) -> Vec<u8> {
+    let mut crc = !0u32;
+    for &byte in &png[12..29] {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    png[29..33].copy_from_slice(&(!crc).to_be_bytes());
+    png
 }
 
 fn safetensors(header: &str, data_bytes: usize) -> Vec<u8> {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::{FILES, Folder, TINY, ended};
 
 #[test]
@@ -89,6 +91,60 @@ fn files_by_flag_and_by_folder_give_what_the_built_in_model_gives() {
     // Not `assert_eq`, which would print every pixel.
     assert!(frames("files.mp4") == frames("built-in.mp4"), "files by flag");
     assert!(frames("folder.mp4") == frames("built-in.mp4"), "files by folder");
+}
+
+#[test]
+fn every_built_in_model_makes_a_video_of_what_it_takes() {
+    let folder = Folder::new();
+    folder.add_picture("start.png", 60, 36);
+    folder.add_picture("end.png", 40, 40);
+    let short = ["--frames", "5", "--steps", "4", "--seed", "3", "--json"];
+    // The shape of the picture, about the area of the model's own 64x64, in steps of 16 or 32.
+    for (flags, model, size, settings) in [
+        (&["--model", "nano-t2v"][..], "nano-t2v", (64, 64), json!({"image": null, "boundary": null})),
+        (&["--image", "start.png"], "nano-i2v", (80, 48), json!({"image": "start.png", "boundary": null})),
+        (
+            &["--image", "start.png", "--last-image", "end.png", "--cfg-low", "1"],
+            "nano-i2v-a14b",
+            (80, 48),
+            json!({"last_image": "end.png", "boundary": 0.9, "cfg_low": 1.0}),
+        ),
+        (
+            &["--model", "nano-i2v-a14b", "--image", "start.png", "--size", "32x32", "--switch-step", "1"],
+            "nano-i2v-a14b",
+            (32, 32),
+            json!({"switch_step": 1, "boundary": null}),
+        ),
+        (&["--model", "nano-ti2v"], "nano-ti2v", (64, 64), json!({"image": null})),
+        (&["--model", "nano-ti2v", "--image", "start.png"], "nano-ti2v", (64, 32), json!({"image": "start.png"})),
+        (&["--sampler", "wrapper:dpm++"], "nano-t2v", (64, 64), json!({"sampler": "wrapper:dpm++"})),
+    ] {
+        let out = folder.success(&[&["generate", "a red ball", "-o", "x.mp4"], flags, &short].concat());
+        let done: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&done["model"], &done["frame_count"]), (&model.into(), &5.into()), "{flags:?}");
+        for (name, want) in settings.as_object().unwrap() {
+            assert_eq!(&done["settings"][name], want, "{flags:?}: {name}");
+        }
+        let video = vita_media::decode_mp4(folder.path().join("x.mp4")).unwrap();
+        assert_eq!((video.frames.width(), video.frames.height()), size, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_video_is_made_over_in_its_own_shape_length_and_speed() {
+    let folder = Folder::new();
+    let given = ["--size", "48x32", "--frames", "9", "--fps", "10", "--steps", "1", "--seed", "1"];
+    folder.success(&[&["generate", "a red ball", "-o", "given.mp4"], &given[..]].concat());
+    let over = ["--video", "given.mp4", "--steps", "2", "--seed", "2", "--json"];
+    let out = folder.success(&[&["generate", "a blue ball", "-o", "over.mp4"], &over[..]].concat());
+    let done: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&done["settings"]["denoise"], &done["settings"]["video"]), (&0.7.into(), &"given.mp4".into()));
+    let video = vita_media::decode_mp4(folder.path().join("over.mp4")).unwrap();
+    assert_eq!((video.frames.width(), video.frames.height(), video.frames.count()), (64, 48, 9));
+    assert_eq!(video.frame_rate.as_f64(), 10.0);
+    // Of fewer frames, the first.
+    folder.success(&[&["generate", "x", "-o", "short.mp4", "--frames", "5", "--size", "32x32"], &over[..]].concat());
+    assert_eq!(vita_media::decode_mp4(folder.path().join("short.mp4")).unwrap().frames.count(), 5);
 }
 
 #[test]

@@ -69,6 +69,22 @@ impl Folder {
         }
     }
 
+    /// Copies of some of the small models' files, under their own names without `nano-`.
+    pub fn add_nano_files(&self, names: &[&str]) {
+        for name in names {
+            let file = format!("{name}.safetensors");
+            fs::copy(assets().join(format!("nano-{file}")), self.path().join(file)).expect("a small model's file");
+        }
+    }
+
+    /// A picture with a slope in it.
+    pub fn add_picture(&self, name: &str, width: u32, height: u32) {
+        let pixel = |i: u32| [(i % width * 255 / width) as u8, (i / width * 255 / height) as u8, 90];
+        let rgb: Vec<u8> = (0..width * height).flat_map(pixel).collect();
+        let frame = vita_media::Frame::new(width, height, &rgb).expect("a picture of a test");
+        vita_media::write_png(self.path().join(name), frame, &Default::default()).expect("a picture of a test");
+    }
+
     /// A file of the small model with some of its tensors changed.
     pub fn add_changed_nano(&self, name: &str, change: impl FnOnce(&mut Tensors)) {
         let (_, file) = NANO.iter().find(|(part, _)| *part == name).expect("a part of the small model");

@@ -1,10 +1,12 @@
-//! `generate PROMPT`: a video from text, in one command.
+//! `generate PROMPT`: a video from text, pictures or a video, in one command.
 
 mod output;
 mod record;
+mod source;
 mod system;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use clap::builder::PossibleValuesParser;
@@ -12,9 +14,10 @@ use clap::{Args, value_parser};
 use vita_base::{Report, bytes_text};
 use vita_media::{Frame, FrameRate, SinkOptions, WebpQuality};
 use vita_pipeline::{
-    Cancel, Defaults, Environment, PRESETS, Residency, Sampling, Source, Summary, VideoRequest, estimate, make_video,
+    Cancel, Defaults, Environment, PRESETS, Residency, Sampling, Summary, Switch, VideoRequest, WRAPPER_PREFIX,
+    estimate, make_video,
 };
-use vita_sampling::{SCHEDULERS, SOLVERS};
+use vita_sampling::{SCHEDULERS, SOLVERS, WRAPPER_SCHEDULERS};
 
 use crate::arguments::{Bytes, Size};
 use crate::progress::Progress;
@@ -22,9 +25,10 @@ use crate::{logs, machine, terminal};
 use output::{Output, default_name};
 pub use record::METADATA_KEY;
 use record::{Done, Settings, metadata};
-use system::System;
+use source::Pictures;
+use system::{Given, System};
 
-/// Make a video from text.
+/// Make a video from text, from a picture, or over another video.
 ///
 /// Settings that are not given are the model's own; see the table below. The last line says the
 /// file, the seed and the seconds.
@@ -48,7 +52,10 @@ pub struct Arguments {
     /// Print one JSON object instead of the last line.
     #[arg(long)]
     json: bool,
-    /// Width and height in pixels, each a multiple of 16, at most 16384 [default: the model's].
+    #[command(flatten)]
+    pictures: source::Arguments,
+    /// Width and height in pixels, each a multiple of 16 (of 32 for TI2V), at most 16384 [default: the model's, in
+    /// the shape of the picture given].
     #[arg(long, value_name = "WxH", help_heading = "Video")]
     size: Option<Size>,
     /// Number of frames, 4 n + 1: 1, 5, 9, ... 81, at most 100000 [default: the model's].
@@ -74,17 +81,28 @@ pub struct Arguments {
     /// At 1 the negative prompt is not run, which takes half the time.
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
     cfg: Option<f64>,
+    /// Guidance of the expert for low noise, for models of two [default: that of the other].
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
+    cfg_low: Option<f64>,
     /// Shift of the noise schedule, above 0, usually 3 to 12 [default: the model's].
     ///
     /// More spends more of the steps on coarse motion, fewer on detail.
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
     shift: Option<f64>,
-    /// Solver [default: the model's].
+    /// Solver; with wrapper: before its name, a schedule and solver of the Wan wrapper's nodes, in their numbers
+    /// [default: the model's].
     #[arg(long, value_name = "S", value_parser = samplers(), help_heading = "Sampling")]
     sampler: Option<String>,
     /// Schedule of noise levels [default: the model's].
     #[arg(long, value_name = "S", value_parser = schedulers(), help_heading = "Sampling")]
     scheduler: Option<String>,
+    /// Noise level, 0 to 1, below which the expert for low noise takes over [default: the model's, 0.9 for
+    /// pictures and 0.875 for text].
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Sampling")]
+    boundary: Option<f64>,
+    /// First step, from 0, of the expert for low noise, instead of a level.
+    #[arg(long, value_name = "N", conflicts_with = "boundary", help_heading = "Sampling")]
+    switch_step: Option<usize>,
     #[command(flatten)]
     files: system::Arguments,
 }
@@ -96,17 +114,22 @@ pub struct Arguments {
 /// cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let start = Instant::now();
-    let choice = arguments.files.choose()?;
+    let given =
+        Given { image: arguments.pictures.image.is_some(), last_image: arguments.pictures.last_image.is_some() };
+    let choice = arguments.files.choose(given)?;
     let seed = arguments.seed.map_or_else(machine::random_seed, Ok)?;
-    let request = request(arguments, &choice.defaults, seed);
-    request.check()?;
-    let frame_rate = arguments.fps.map_or_else(|| FrameRate::from_f64(choice.defaults.fps), Ok)?;
+    let defaults = choice.defaults;
+    let pictures = arguments.pictures.read(arguments.frames.map_or(defaults.frames, |frames| frames as usize))?;
     let system = choice.open()?;
+    let frame_rate = frame_rate(arguments, &pictures, &defaults)?;
+    let request = request(arguments, pictures, &system, &defaults, seed);
+    request.check()?;
+    system.models.check_request(&request)?;
     let free_bytes = arguments.memory.map(|Bytes(bytes)| bytes).or_else(machine::memory_free_bytes);
     announce(&system, &request, frame_rate, free_bytes)?;
 
     let path = arguments.output.clone().unwrap_or_else(|| default_name(&request.prompt, seed));
-    let settings = Settings::new(&request, frame_rate);
+    let settings = Settings::new(&system, &request, &arguments.pictures, frame_rate);
     let options = SinkOptions {
         width: request.width as u32,
         height: request.height as u32,
@@ -147,27 +170,37 @@ const MP4_QUANTIZER: u8 = 18;
 /// Close to the frames; half the size of 95.
 const WEBP_QUALITY: WebpQuality = WebpQuality::Lossy(90.0);
 
-fn request(arguments: &Arguments, defaults: &Defaults, seed: u64) -> VideoRequest {
-    let size = arguments.size.unwrap_or(Size { width: defaults.width, height: defaults.height });
+fn frame_rate(arguments: &Arguments, pictures: &Pictures, defaults: &Defaults) -> Result<FrameRate, Report> {
+    match (arguments.fps, pictures.video) {
+        (Some(asked), _) => Ok(asked),
+        (None, Some((_, own))) => Ok(own),
+        (None, None) => Ok(FrameRate::from_f64(defaults.fps)?),
+    }
+}
+
+fn request(arguments: &Arguments, pictures: Pictures, system: &System, defaults: &Defaults, seed: u64) -> VideoRequest {
+    let own = Size { width: defaults.width, height: defaults.height };
+    let size = pictures.size(arguments.size, own, 2 * system.models.vae.spatial_factor());
+    let own_frames = pictures.video.map_or(defaults.frames, |(count, _)| count);
     let name = |given: &Option<String>, default: &str| given.clone().unwrap_or_else(|| default.to_owned());
     VideoRequest {
         prompt: arguments.prompt.clone(),
         negative_prompt: arguments.negative.clone(),
         width: size.width,
         height: size.height,
-        frames: arguments.frames.map_or(defaults.frames, |frames| frames as usize),
+        frames: arguments.frames.map_or(own_frames, |frames| frames as usize),
+        source: pictures.source,
         sampling: Sampling {
             seed,
             steps: arguments.steps.unwrap_or(defaults.steps),
             cfg: arguments.cfg.unwrap_or(defaults.cfg),
+            cfg_low: arguments.cfg_low.or(defaults.cfg_low.filter(|_| arguments.cfg.is_none())),
             shift: arguments.shift.unwrap_or(defaults.shift),
             sampler: name(&arguments.sampler, defaults.sampler),
             scheduler: name(&arguments.scheduler, defaults.scheduler),
-            cfg_low: None,
-            denoise: 1.0,
+            denoise: arguments.pictures.denoise(),
         },
-        source: Source::Text,
-        switch: None,
+        switch: arguments.switch_step.map(Switch::Step).or(arguments.boundary.map(Switch::Boundary)),
         tile: arguments.tile.map(|side| side as usize),
     }
 }
@@ -217,7 +250,11 @@ fn announce(
 }
 
 fn samplers() -> PossibleValuesParser {
-    PossibleValuesParser::new(SOLVERS.iter().map(|solver| solver.name))
+    static OF_WRAPPER: LazyLock<Vec<String>> = LazyLock::new(|| {
+        WRAPPER_SCHEDULERS.iter().map(|scheduler| format!("{WRAPPER_PREFIX}{}", scheduler.name)).collect()
+    });
+    let own = SOLVERS.iter().map(|solver| solver.name);
+    PossibleValuesParser::new(own.chain(OF_WRAPPER.iter().map(String::as_str)))
 }
 
 fn schedulers() -> PossibleValuesParser {
@@ -229,7 +266,7 @@ fn models_text() -> String {
     let rows = PRESETS.iter().map(|preset| {
         let own = preset.defaults;
         format!(
-            "  {:<16} {:>7}  {:>6}  {:>3}  {:>5}  {:>3}  {:>5}  {}, {}",
+            "  {:<19} {:>8}  {:>6}  {:>3}  {:>5}  {:>3}  {:>5}  {}",
             preset.name,
             format!("{}x{}", own.width, own.height),
             own.frames,
@@ -237,10 +274,12 @@ fn models_text() -> String {
             own.steps,
             own.cfg,
             own.shift,
-            own.sampler,
-            own.scheduler
+            match own.sampler.starts_with(WRAPPER_PREFIX) {
+                true => own.sampler.to_owned(),
+                false => format!("{}, {}", own.sampler, own.scheduler),
+            }
         )
     });
-    let head = "Models:             size  frames  fps  steps  cfg  shift  sampler, scheduler".to_owned();
+    let head = "Models:                   size  frames  fps  steps  cfg  shift  sampler, scheduler".to_owned();
     [head].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }

@@ -6,8 +6,9 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use vita_base::seconds_text;
 use vita_media::{FrameRate, Metadata};
-use vita_pipeline::{Sampling, VideoRequest};
+use vita_pipeline::{Sampling, Switch, VideoRequest};
 
+use super::source;
 use super::system::System;
 
 /// Name of the text in a video that says what made it.
@@ -24,31 +25,66 @@ pub fn metadata(system: &System, settings: &Settings) -> Metadata {
     Metadata::from([(METADATA_KEY.to_owned(), made.to_string())])
 }
 
-/// Everything that has a say in what the video looks like, but for the weights.
+/// Everything that has a say in what the video looks like, but for the weights and the pictures' values.
 #[derive(Serialize)]
 pub struct Settings {
     prompt: String,
     negative_prompt: String,
+    #[serde(flatten, serialize_with = "as_object")]
+    pictures: Vec<(&'static str, String)>,
     width: usize,
     height: usize,
     frames: usize,
     fps: f64,
     steps: usize,
     cfg: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cfg_low: Option<f64>,
     shift: f64,
     sampler: String,
     scheduler: String,
+    #[serde(skip_serializing_if = "is_whole")]
+    denoise: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boundary: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    switch_step: Option<usize>,
     seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     tile: Option<usize>,
 }
 
 impl Settings {
-    pub fn new(request: &VideoRequest, frame_rate: FrameRate) -> Self {
-        let VideoRequest { prompt, negative_prompt, width, height, frames, sampling, tile, .. } = request.clone();
-        let Sampling { seed, steps, cfg, shift, sampler, scheduler, .. } = sampling;
-        let fps = frame_rate.as_f64();
-        Self { prompt, negative_prompt, width, height, frames, fps, steps, cfg, shift, sampler, scheduler, seed, tile }
+    pub fn new(system: &System, request: &VideoRequest, pictures: &source::Arguments, frame_rate: FrameRate) -> Self {
+        let VideoRequest { prompt, negative_prompt, width, height, frames, sampling, tile, switch, .. } =
+            request.clone();
+        let Sampling { seed, steps, cfg, cfg_low, shift, sampler, scheduler, denoise } = sampling;
+        let switch = system.models.dit_low.as_ref().map(|(_, own)| switch.unwrap_or(*own));
+        let (boundary, switch_step) = match switch {
+            None => (None, None),
+            Some(Switch::Boundary(boundary)) => (Some(boundary), None),
+            Some(Switch::Step(step)) => (None, Some(step)),
+        };
+        Self {
+            prompt,
+            negative_prompt,
+            pictures: pictures.names().collect(),
+            width,
+            height,
+            frames,
+            fps: frame_rate.as_f64(),
+            steps,
+            cfg,
+            cfg_low,
+            shift,
+            sampler,
+            scheduler,
+            denoise,
+            boundary,
+            switch_step,
+            seed,
+            tile,
+        }
     }
 }
 
@@ -79,6 +115,11 @@ impl Done {
     }
 }
 
-fn as_object<S: Serializer>(pairs: &[(&'static str, f64)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().copied())
+fn as_object<S: Serializer, T: Serialize>(pairs: &[(&'static str, T)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+/// A whole schedule is not worth a word.
+fn is_whole(denoise: &f64) -> bool {
+    *denoise == 1.0
 }

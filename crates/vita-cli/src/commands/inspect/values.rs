@@ -46,7 +46,19 @@ fn broken_count(dtype: DType, bytes: &[u8]) -> usize {
         DType::F8E4M3 => bytes.iter().map(|&b| exponent_full(b.into(), 0x7f)).sum(),
         DType::F8E5M2 => bytes.iter().map(|&b| exponent_full(b.into(), 0x1f << 2)).sum(),
         DType::U8 | DType::I32 | DType::I64 => 0,
+        quantised => in_blocks(quantised, bytes),
     }
+}
+
+/// Of GGUF's blocks, whose scales may be none.
+fn in_blocks(dtype: DType, bytes: &[u8]) -> usize {
+    let Some(block) = dtype.block() else { return 0 };
+    let mut values = vec![0.0; block.len];
+    let broken = |bytes: &[u8]| {
+        dtype.widen_block(bytes, &mut values);
+        values.iter().filter(|value| !value.is_finite()).count()
+    };
+    bytes.chunks_exact(block.bytes).map(broken).sum()
 }
 
 #[cfg(test)]
@@ -67,5 +79,8 @@ mod tests {
         let doubles = [1.0f64, f64::NAN, f64::MAX].map(f64::to_le_bytes).concat();
         assert_eq!(broken_count(DType::F64, &doubles), 1);
         assert_eq!(broken_count(DType::I64, &[0xff; 8]), 0);
+        // Two blocks, the scale of the second one infinite.
+        let blocks = [vec![0; 34], vec![0, 0x7c], vec![1; 32]].concat();
+        assert_eq!(broken_count(DType::Q8_0, &blocks), 32);
     }
 }
