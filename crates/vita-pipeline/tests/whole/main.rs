@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod comfy_runs;
 mod parts;
 mod support;
 mod systems;
