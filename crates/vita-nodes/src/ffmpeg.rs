@@ -15,6 +15,10 @@ use crate::save::disk;
 pub(crate) struct Encode<'a> {
     /// The program.
     pub program: &'a Path,
+    /// Its name for how pictures lie in memory, `rgb24`.
+    pub pixels: &'a str,
+    /// What else is said of the pictures before them.
+    pub input: &'a [&'a str],
     /// Frames per second.
     pub frame_rate: FrameRate,
     /// Codec and quality: what stands between inputs and output on the command line.
@@ -23,7 +27,7 @@ pub(crate) struct Encode<'a> {
     pub metadata: &'a [(String, String)],
 }
 
-/// Pipes pictures of bytes, `[height, width, 3]` each, through FFmpeg into a file, which appears whole or not at all.
+/// Pipes pictures, `[height, width, channels]` each, through FFmpeg into a file, which appears whole or not at all.
 ///
 /// # Errors
 /// If FFmpeg fails, the disk refuses, or the run was asked to stop.
@@ -38,7 +42,7 @@ pub(crate) fn encode(
     let texts = Temporary::beside(&path.with_extension("ffmetadata"));
     std::fs::write(&texts.0, ffmetadata(encode.metadata)).map_err(|error| disk(&texts.0, &error))?;
     let mut command = Command::new(encode.program);
-    command.args(["-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"]);
+    command.args(["-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", encode.pixels]).args(encode.input);
     command.args(["-s", &format!("{}x{}", size[0], size[1]), "-r", &encode.frame_rate.to_string(), "-i", "-"]);
     command.args(["-f", "ffmetadata", "-i"]).arg(&texts.0).args(["-map", "0:v", "-map_metadata", "1"]);
     command.args(encode.arguments).arg(&output.0);
@@ -61,11 +65,26 @@ pub(crate) fn encode(
 /// # Errors
 /// If FFmpeg fails or the disk refuses.
 pub(crate) fn add_sound(program: &Path, video: &Path, sound: &Path, path: &Path) -> Result<(), NodeError> {
+    let arguments = ["-c:a", "aac", "-movflags", "+faststart+use_metadata_tags"].map(String::from);
+    join_sound(program, [video, sound], &arguments, path)
+}
+
+/// Copies a video's pictures and a file's sound into one file, as long as the shorter; the arguments say how the
+/// sound is coded.
+///
+/// # Errors
+/// If FFmpeg fails or the disk refuses.
+pub(crate) fn join_sound(
+    program: &Path,
+    [video, sound]: [&Path; 2],
+    arguments: &[String],
+    path: &Path,
+) -> Result<(), NodeError> {
     let output = Temporary::beside(path);
     let mut command = Command::new(program);
     command.args(["-v", "error", "-y", "-i"]).arg(video).arg("-i").arg(sound);
-    command.args(["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", "-shortest"]);
-    command.args(["-map_metadata", "0", "-movflags", "+faststart+use_metadata_tags"]).arg(&output.0);
+    command.args(["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-map_metadata", "0"]);
+    command.args(arguments).arg("-shortest").arg(&output.0);
     Running::start(command, Stdio::null(), Stdio::null())?.finish()?;
     output.rename(path)
 }

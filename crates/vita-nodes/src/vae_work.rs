@@ -17,7 +17,8 @@ pub(crate) fn decode(inputs: &Inputs, options: DecodeOptions, context: &mut Cont
     let mut parts = Vec::with_capacity(items.len());
     for (index, latent) in items.iter().enumerate() {
         let part = Part { stage: Stage::Decoding, index, count: items.len() };
-        parts.push(Image::new(run_part(context, part, |environment| vae.decode(latent, options, environment))?));
+        let latent = latents.video(latent)?;
+        parts.push(Image::new(run_part(context, part, |environment| vae.decode(&latent, options, environment))?));
     }
     Ok(Image::join(&parts))
 }

@@ -42,7 +42,15 @@ impl Node for SaveWEBM {
         let arguments: Vec<String> =
             codec.iter().chain(&["-b:v", "0", "-crf", &crf]).map(|&argument| argument.to_owned()).collect();
         let frame_rate = FrameRate::from_f64(inputs.float("fps")?).map_err(|error| NodeError::of(&error))?;
-        let job = Encode { program: &program, frame_rate, arguments: &arguments, metadata: &texts(context) };
+        let metadata = texts(context);
+        let job = Encode {
+            program: &program,
+            pixels: "rgb24",
+            input: &[],
+            frame_rate,
+            arguments: &arguments,
+            metadata: &metadata,
+        };
         let mut frames = (0..images.count()).map(|index| images.bytes(index));
         encode(&job, size, &mut frames, &path.path("webm"), context)?;
         let file = shown(&path.file_name(path.counter, "webm"), &path, Place::Output);

@@ -6,7 +6,10 @@ use vita_tensor::Tensor;
 
 /// A batch of latent videos of one shape; at least one.
 #[derive(Clone, Debug)]
-pub struct Latents(Vec<Latent>);
+pub struct Latents {
+    items: Vec<Latent>,
+    has_end_frame: bool,
+}
 
 /// Most latent values of a batch. Sizes come from workflows, and none that is meant comes near.
 const VALUES_MAX: u128 = 1 << 36;
@@ -16,7 +19,26 @@ impl Latents {
     /// If there is none.
     pub fn new(items: Vec<Latent>) -> Self {
         assert!(!items.is_empty(), "at least one latent");
-        Self(items)
+        Self { items, has_end_frame: false }
+    }
+
+    /// The same, whose last latent frame stands behind the video and is not part of it: an end image of the Wan
+    /// wrapper.
+    #[must_use]
+    pub fn with_end_frame(self, has_end_frame: bool) -> Self {
+        Self { has_end_frame, ..self }
+    }
+
+    /// What of one of them is the video.
+    ///
+    /// # Errors
+    /// If it has another form.
+    pub fn video(&self, latent: &Latent) -> Result<Latent, NodeError> {
+        let [_, frames, ..] = latent.sizes().map_err(|error| NodeError::of(&error))?;
+        match self.has_end_frame && frames > 1 {
+            true => Ok(Latent { samples: latent.samples.narrow(1, 0, frames - 1), ..latent.clone() }),
+            false => Ok(latent.clone()),
+        }
     }
 
     /// Nothing yet: `count` times zeros of `[C, T, h, w]`, sharing their memory.
@@ -27,14 +49,14 @@ impl Latents {
         let values = dims.iter().map(|&size| size as u128).product::<u128>();
         match values * (count as u128) {
             0 => Err(NodeError::value(format!("{count} latents of {dims:?} are none"))),
-            1..=VALUES_MAX => Ok(Self(vec![Latent::zeros(dims); count])),
+            1..=VALUES_MAX => Ok(Self::new(vec![Latent::zeros(dims); count])),
             _ => Err(NodeError::value(format!("{count} latents of {dims:?} do not fit into memory"))),
         }
     }
 
     /// Each of them.
     pub fn items(&self) -> &[Latent] {
-        &self.0
+        &self.items
     }
 
     /// `[C, T, h, w]` of each.
@@ -42,7 +64,7 @@ impl Latents {
     /// # Errors
     /// If they have another form.
     pub fn dims(&self) -> Result<[usize; 4], NodeError> {
-        self.0[0].sizes().map_err(|error| NodeError::of(&error))
+        self.items[0].sizes().map_err(|error| NodeError::of(&error))
     }
 
     /// Each with other samples, on the autoencoder's scale; masks stay.
@@ -50,16 +72,16 @@ impl Latents {
     /// # Errors
     /// If the scale of the latents is not known, or of `map`.
     pub fn map(&self, map: impl Fn(usize, Tensor) -> Result<Tensor, NodeError>) -> Result<Self, NodeError> {
-        let items = self.0.iter().enumerate().map(|(index, latent)| {
+        let items = self.items.iter().enumerate().map(|(index, latent)| {
             let samples = latent.samples_in(LatentSpace::Raw).map_err(|error| NodeError::of(&error))?;
             Ok(Latent { samples: map(index, samples)?, space: LatentSpace::Raw, ..latent.clone() })
         });
-        Ok(Self(items.collect::<Result<_, NodeError>>()?))
+        Ok(Self { items: items.collect::<Result<_, NodeError>>()?, ..*self })
     }
 }
 
 impl From<Latent> for Latents {
     fn from(latent: Latent) -> Self {
-        Self(vec![latent])
+        Self::new(vec![latent])
     }
 }

@@ -1,6 +1,16 @@
-//! Nodes of VideoHelperSuite, one file each.
+//! Nodes of VideoHelperSuite, one file each; what they share is in the folders.
 
-use vita_graph::Node;
+use vita_graph::{Node, Spec, Style};
+
+mod formats;
+mod vhs_video_combine;
+mod writing;
 
 /// Every node of this folder.
-pub const NODES: &[&'static dyn Node] = &[];
+pub const NODES: &[&'static dyn Node] = &[&vhs_video_combine::VideoCombine];
+
+/// A node of VideoHelperSuite.
+fn spec(class: &'static str, name: &'static str) -> Spec {
+    let category = "Video Helper Suite 🎥🅥🅗🅢";
+    Spec::new(class, category).module("custom_nodes.comfyui-videohelpersuite", Style::V1).display(name)
+}

@@ -1,0 +1,14 @@
+//! What flows along the links of the Wan wrapper's nodes. Along `WANVIDEOMODEL`, `WANTEXTENCODER` and `WANVAE` links
+//! flow the pipeline's own parts, as along those of ComfyUI's.
+
+mod experiments;
+mod image_embeds;
+mod text_embeds;
+
+pub use experiments::Experiments;
+pub use image_embeds::{ImageEmbeds, Start};
+pub use text_embeds::TextEmbeds;
+
+/// How a program is compiled, where its weights lie, or which steps it may leave out: accepted, without meaning here.
+#[derive(Clone, Copy, Debug)]
+pub struct Hint;

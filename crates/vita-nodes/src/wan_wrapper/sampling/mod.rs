@@ -1,0 +1,145 @@
+//! A run of the wrapper's sampler: what its forms share. A form that takes settings from elsewhere puts them among
+//! its inputs first.
+
+mod schedules;
+
+use vita_graph::{Context, Inputs, NodeError, Outputs, Value};
+use vita_pipeline::{Cfg, Conditioning, Latent, Stage, WrapperJob, WrapperSchedule, sample_as_wrapper};
+
+pub use schedules::{SCHEDULERS, refusals, scheduler};
+
+use super::context_windows::ContextOptions;
+use super::data::{Experiments, ImageEmbeds, TextEmbeds};
+use super::fields::OrElse;
+use crate::data::{Latents, Sigmas, Transformer};
+use crate::work::{not_yet, run};
+
+/// Inputs of models that are not built in: name, type, and whose they are.
+pub const FOREIGN: [(&str, &str, &str); 5] = [
+    ("unianimate_poses", "UNIANIMATE_POSE", "UniAnimate"),
+    ("fantasytalking_embeds", "FANTASYTALKING_EMBEDS", "FantasyTalking"),
+    ("uni3c_embeds", "UNI3C_EMBEDS", "Uni3C"),
+    ("multitalk_embeds", "MULTITALK_EMBEDS", "MultiTalk"),
+    ("freeinit_args", "FREEINITARGS", "FreeInit"),
+];
+
+/// Runs the sampler with its inputs; an input that may be left out has its default of the original's method.
+///
+/// # Errors
+/// What is not built in, inputs that do not fit each other, or as the pipeline's `sample_as_wrapper`.
+pub fn sample(inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
+    check(inputs)?;
+    for hint in ["cache_args", "teacache_args"].into_iter().filter(|name| inputs.has(name)) {
+        context
+            .say(&format!("No step is left out (`{hint}`): all are computed, which takes longer and loses nothing."));
+    }
+    let embeds = inputs.object::<ImageEmbeds>("image_embeds")?;
+    if let Some(options) = inputs.optional::<ContextOptions>("context_options")? {
+        options.check(embeds.size)?;
+    }
+    let samples = samples(inputs)?;
+    let mut job = job(inputs, &embeds, samples)?;
+    job.cfg = cfg(inputs, &job)?;
+    let sampled = run(context, Stage::Sampling, |environment| sample_as_wrapper(&job, environment))?;
+    let slots = [sampled.latent, sampled.denoised];
+    let with = |latent: Latent| Latents::from(latent).with_end_frame(embeds.has_end_frame());
+    Ok(Outputs::values(slots.map(|latent| with(latent).into())))
+}
+
+fn check(inputs: &Inputs) -> Result<(), NodeError> {
+    if inputs.has("flowedit_args") {
+        return Err(NodeError::value("FlowEdit (`flowedit_args`) was removed from the original, and is not built in"));
+    }
+    if let Some((name, _, what)) = FOREIGN.into_iter().find(|(name, ..)| inputs.has(name)) {
+        return Err(not_yet(&format!("{what} (`{name}`)")));
+    }
+    if inputs.int_or("riflex_freq_index", 0)? != 0 {
+        return Err(not_yet("RIFLEx (`riflex_freq_index` other than 0)"));
+    }
+    Ok(())
+}
+
+fn job(inputs: &Inputs, embeds: &ImageEmbeds, samples: Option<Latent>) -> Result<WrapperJob, NodeError> {
+    let model = (*inputs.object::<Transformer>("model")?).clone();
+    let experiments = inputs.optional::<Experiments>("experimental_args")?;
+    let model = match experiments.and_then(|experiments| experiments.cfg_zero_star) {
+        Some(zero_star) => model.patched(|patches| patches.cfg_zero_star = Some(zero_star)),
+        None => model,
+    };
+    let text = inputs.optional::<TextEmbeds>("text_embeds")?.ok_or_else(|| NodeError::Failed {
+        kind: "ValueError",
+        message: "there are no prompts at the input `text_embeds`".into(),
+        hint: Some("connect WanVideoTextEncode".into()),
+    })?;
+    let [positive, negative] = embeds.conditioning();
+    Ok(WrapperJob {
+        positive: Conditioning { text: text.positive.clone(), image: positive },
+        negative: text.negative.clone().map(|text| Conditioning { text, image: negative }),
+        cfg: Cfg::Constant(1.0),
+        schedule: schedule(inputs)?,
+        seed: inputs.seed("seed")?,
+        latent: embeds.latent_size(&model)?,
+        samples,
+        add_noise_to_samples: inputs.bool_or("add_noise_to_samples", false)?,
+        known_frames: embeds.known_frames()?,
+        model,
+    })
+}
+
+fn samples(inputs: &Inputs) -> Result<Option<Latent>, NodeError> {
+    let Some(latents) = inputs.optional::<Latents>("samples")? else { return Ok(None) };
+    match latents.items() {
+        [latent] if latent.noise_mask.is_some() => Err(not_yet("keeping what a mask of `samples` leaves out")),
+        [latent] => Ok(Some(latent.clone())),
+        several => Err(NodeError::value(format!("`samples` are {} videos; one is expected", several.len()))),
+    }
+}
+
+/// Levels and steps: of a node that made them, or of the sampler's own widgets.
+fn schedule(inputs: &Inputs) -> Result<WrapperSchedule, NodeError> {
+    let denoise = inputs.float_or("denoise_strength", 1.0)?;
+    if let Some(Value::Object(_)) = inputs.get("scheduler") {
+        return Ok(WrapperSchedule { denoise, ..(*inputs.object::<WrapperSchedule>("scheduler")?).clone() });
+    }
+    let schedule = schedules::of_widgets(inputs)?;
+    if denoise < 1.0 && schedule.start_step != 0 {
+        let message =
+            format!("`start_step` {} and a `denoise_strength` below 1 exclude each other", schedule.start_step);
+        let hint = Some("set one of them to its default: 0, or 1".into());
+        return Err(NodeError::Failed { kind: "ValueError", message, hint });
+    }
+    Ok(WrapperSchedule { denoise, ..schedule })
+}
+
+/// Guidance: a number, or one for each step that is run; the last one goes on.
+fn cfg(inputs: &Inputs, job: &WrapperJob) -> Result<Cfg, NodeError> {
+    let Some(Value::Json(list)) = inputs.get("cfg") else { return Ok(Cfg::Constant(inputs.float("cfg")?)) };
+    let numbers = list.as_array().and_then(|list| list.iter().map(serde_json::Value::as_f64).collect());
+    let numbers: Vec<f64> = numbers
+        .filter(|numbers: &Vec<f64>| !numbers.is_empty())
+        .ok_or_else(|| NodeError::value("`cfg` is neither a number nor a list of numbers"))?;
+    // The pipeline counts from the schedule's beginning, the list from the run's.
+    let first = job.timetable().map_err(crate::work::node_error)?.first_step;
+    Ok(Cfg::PerStep(std::iter::repeat_n(numbers[0], first).chain(numbers.iter().copied()).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_built_in_is_named() {
+        let with = |name: &str, value| {
+            let mut inputs = Inputs::default();
+            inputs.set(name, vec![value]);
+            check(&inputs)
+        };
+        assert!(with("riflex_freq_index", Value::Int(0)).is_ok());
+        for (name, value, said) in [
+            ("riflex_freq_index", Value::Int(6), "RIFLEx (`riflex_freq_index` other than 0) is not built in yet"),
+            ("uni3c_embeds", Value::object(()), "Uni3C (`uni3c_embeds`) is not built in yet"),
+        ] {
+            assert_eq!(with(name, value).unwrap_err().to_string(), said);
+        }
+    }
+}

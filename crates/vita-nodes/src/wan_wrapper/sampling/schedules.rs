@@ -1,0 +1,83 @@
+//! Schedules by name, and by the widgets of the nodes that choose one.
+
+use vita_graph::{Field, Inputs, NodeError, Refusal, combo};
+use vita_pipeline::WrapperSchedule;
+use vita_sampling::{WRAPPER_SCHEDULERS, WrapperScheduler};
+
+use super::{OrElse, Sigmas};
+
+/// Every name of the original's list, in its order. Those of models that are not built in are refused.
+pub const SCHEDULERS: [&str; 21] = [
+    "unipc",
+    "unipc/beta",
+    "dpm++",
+    "dpm++/beta",
+    "dpm++_sde",
+    "dpm++_sde/beta",
+    "euler",
+    "euler/beta",
+    "longcat_distill_euler",
+    "deis",
+    "lcm",
+    "lcm/beta",
+    "res_multistep",
+    "er_sde",
+    "flowmatch_causvid",
+    "flowmatch_distill",
+    "flowmatch_pusa",
+    "multitalk",
+    "sa_ode_stable",
+    "rcm",
+    "vibt_unipc",
+];
+
+/// The choice of a schedule and its solver.
+pub fn scheduler() -> Field {
+    let field = combo(SCHEDULERS).default_choice("unipc");
+    field.tooltip("Noise levels and how a step is taken. er_sde, flowmatch_pusa, multitalk, sa_ode_stable, rcm and vibt_unipc are not built in.")
+}
+
+/// Why a chosen schedule cannot be run, if it is one of the list.
+pub fn refusals(inputs: &Inputs) -> Vec<Refusal> {
+    let Ok(name) = inputs.text("scheduler") else { return Vec::new() };
+    if !SCHEDULERS.contains(&name) || WrapperScheduler::named(name).is_ok() {
+        return Vec::new();
+    }
+    let known: Vec<&str> = WRAPPER_SCHEDULERS.iter().map(|scheduler| scheduler.name).collect();
+    let reason = format!("the scheduler `{name}` is not built in; choose one of {}", known.join(", "));
+    vec![Refusal { input: "scheduler".into(), reason: Some(reason) }]
+}
+
+/// The schedule that widgets choose: `scheduler`, `steps`, `shift`, and what may be left out of the others.
+///
+/// # Errors
+/// If an input is of another type.
+pub fn of_widgets(inputs: &Inputs) -> Result<WrapperSchedule, NodeError> {
+    Ok(WrapperSchedule {
+        sigmas: inputs.optional::<Sigmas>("sigmas")?.map(|sigmas| sigmas.0.clone()),
+        start_step: inputs.int_or("start_step", 0)?.max(0) as usize,
+        end_step: usize::try_from(inputs.int_or("end_step", -1)?).ok(),
+        ..WrapperSchedule::new(inputs.text("scheduler")?, inputs.count("steps")?, inputs.float("shift")?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use vita_graph::Value;
+
+    use super::*;
+
+    #[test]
+    fn every_schedule_runs_or_is_refused() {
+        let refused: Vec<&str> = SCHEDULERS
+            .into_iter()
+            .filter(|name| {
+                let mut inputs = Inputs::default();
+                inputs.set("scheduler", vec![Value::text(*name)]);
+                !refusals(&inputs).is_empty()
+            })
+            .collect();
+        assert_eq!(refused, ["er_sde", "flowmatch_pusa", "multitalk", "sa_ode_stable", "rcm", "vibt_unipc"]);
+        assert!(WRAPPER_SCHEDULERS.iter().all(|known| SCHEDULERS.contains(&known.name)));
+    }
+}
