@@ -32,9 +32,9 @@ from dit import WanDit
 PAIRS = 64
 SYSTEMS = {
     "i2v": {"list": "eval-i2v.json", "files": ("i2v", "vision", "vae"), "first_seed": 910_000,
-            "sampling": {"steps": 20, "shift": 3.0, "cfg": 2.5}},
+            "sampling": {"steps": 20, "shift": 3.0, "cfg": 1.5}},
     "a14b": {"list": "eval-i2v-a14b.json", "files": ("high", "low", "vae"), "first_seed": 920_000,
-             "sampling": {"steps": 20, "shift": 5.0, "cfg": 2.5, "boundary": train_image.BOUNDARY}},
+             "sampling": {"steps": 20, "shift": 5.0, "cfg": 1.5, "boundary": train_image.BOUNDARY}},
     "ti2v": {"list": "eval-ti2v.json", "files": ("ti2v", "vae22"), "first_seed": 930_000,
              "sampling": {"steps": 20, "shift": 3.0, "cfg": 2.5}},
 }
@@ -169,9 +169,9 @@ def sweep(args):
     system = System(args.folder, args.system)
     chosen = list(train_image.development_pairs(args.count))
     boundary = {"boundary": train_image.BOUNDARY} if args.system == "a14b" else {}
-    for steps, shift, cfg in ((20, 3, 2.5), (20, 5, 2.5), (20, 5, 1.0), (20, 5, 4), (12, 5, 2.5), (20, 8, 3.5)):
+    for steps, shift, cfg in ((20, 3, 2.5), (20, 3, 1.5), (20, 5, 1.5), (20, 5, 2.5), (20, 5, 1.0), (20, 5, 4.0), (12, 5, 2.5)):
         settings = {"steps": steps, "shift": float(shift), "cfg": cfg} | boundary
-        print(settings, system.judge_pairs(chosen, settings, args.only, args.text)[0], flush=True)
+        print(args.system, settings, system.judge_pairs(chosen, settings, args.only, args.text)[0], flush=True)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ that the video model can be trained while the decoder still improves.
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from vae import WanVae, rescale_latents
 from vae22 import WanVae22
 
 STAGES = ("frames", "clips", "decoder", "polish")
-RATES = {"frames": (0.02, 3e-3), "clips": (0.01, 1.5e-3), "decoder": (0.004, 6e-4), "polish": (0.01, 1.5e-3)}
+RATES = {"frames": (0.02, 3e-3), "clips": (0.01, 1.5e-3), "decoder": (0.004, 6e-4), "polish": (0.006, 1e-3)}
 FALL_FROM = {"frames": 0.7, "clips": 0.5, "decoder": 0.3, "polish": 0.3}
 DIVERGENCE = {"frames": 5e-4, "clips": 5e-4, "decoder": 0.0, "polish": 1e-4}  # weight in the loss
 BASE = 8
@@ -88,8 +89,8 @@ def train(vae, args):
     rng = np.random.default_rng((3, args.seed, STAGES.index(args.stage)))
     started, step, shown = time.time(), 0, []
     while (spent := time.time() - started) < args.minutes * 60:
-        kind = ("frames", "clips")[step % 2] if args.stage == "polish" else args.stage
-        pixels, weight = draw_batch(rng, kind, isinstance(vae, WanVae22))
+        kind = ("frames", "frames", "clips")[step % 3] if args.stage == "polish" else args.stage
+        pixels, weight = draw_batch(rng, kind, isinstance(vae, WanVae22), outlines=args.stage == "polish")
         with torch.autocast("cpu", torch.bfloat16):
             if args.stage == "decoder":
                 with torch.no_grad():
@@ -118,25 +119,26 @@ def train(vae, args):
             save(vae, args.out)
 
 
-def draw_batch(rng, stage, newer):
+def draw_batch(rng, stage, newer, outlines=False):
     """Pixels in -1..1 and the weight of each in the loss: shapes and where they pass count four times. For the
-    `newer` autoencoder, which is cheaper, clips stay whole, and half of them start near the middle."""
+    `newer` autoencoder, which is cheaper, clips stay whole, and half of them start near the middle. With `outlines`
+    the pixels that tell a circle from a square of the same place and size count twenty times."""
     count, frames = {"frames": (24, 1), "clips": (8, 9), "decoder": (6 if newer else 3, 17)}[stage]
     pixels, weights = [], []
     for index in range(count):
         scene = world.draw_start_scene(rng) if newer and index % 2 else world.draw_scene(rng)
-        if stage == "frames":
-            clip = world.render(scene, 64, 33)[rng.integers(33)][None]
-        elif stage == "clips":
-            clip = world.render(scene, 64, 17)
-            first = rng.integers(len(clip) - frames + 1)
-            clip = clip[first : first + frames]
-            clip = clip if newer else crop_near_shape(rng, clip, scene, 48)
-        else:
-            clip = world.render(scene, 64, frames)
+        total = {"frames": 33, "clips": 17, "decoder": frames}[stage]
+        first = rng.integers(total - frames + 1)
+        whole = world.render(scene, 64, total)[first : first + frames]
+        clip = crop_near_shape(rng, whole, scene, 48) if stage == "clips" and not newer else whole
         background = np.array(world.BACKGROUNDS[scene.background], np.float32) / 255
         mask = np.abs(clip - background).max(axis=(0, 3)) > 0.04
         weight = 1.0 + 3.0 * np.broadcast_to(mask, clip.shape[:3])
+        if outlines and newer:
+            actor = scene.actors[0]
+            other = replace(scene, actors=(replace(actor, shape=world.SHAPES[1 - world.SHAPES.index(actor.shape)]),))
+            other = world.render(other, 64, total)[first : first + frames]
+            weight = weight + 16.0 * (np.abs(clip - other).max(axis=3) > 0.04)
         pixels.append(clip)
         weights.append(weight / weight.mean())
     return as_pixels(np.stack(pixels)), torch.from_numpy(np.stack(weights)).float().unsqueeze(1)
