@@ -55,6 +55,9 @@ const CASES: &[(&str, MakeCase)] = &[
     ("linear 2048x5120x5120 bf16", || linear([2048, 5120, 5120], DType::BF16)),
     ("linear 33x1536x8960 bf16", || linear([33, 1536, 8960], DType::BF16)),
     ("linear 1x1536x9216 bf16", || linear([1, 1536, 9216], DType::BF16)),
+    // Bytes instead of operations: GB/s.
+    ("packing 13824x5120 fp8, bytes", || pack([13824, 5120], DType::F8E4M3)),
+    ("packing 13824x5120 bf16, bytes", || pack([13824, 5120], DType::BF16)),
     ("attention 1950x1950, 12 heads of 128", || attend([1950, 1950, 12, 128])),
     ("attention 1950x512, 12 heads of 128", || attend([1950, 512, 12, 128])),
     ("attention 512x512, 64 heads of 64", || attend([512, 512, 64, 64])),
@@ -94,6 +97,13 @@ fn linear([rows, depth, columns]: [usize; 3], dtype: DType) -> Case {
     let x = values(&[rows, depth]);
     case(2.0 * (rows * depth * columns) as f64, move || {
         let _ = layer.forward(&x, Activation::None);
+    })
+}
+
+fn pack(dims: [usize; 2], dtype: DType) -> Case {
+    let weight = weight(&dims, dtype);
+    case(weight.size_bytes() as f64, move || {
+        let _ = Linear::new(&weight, None, None);
     })
 }
 

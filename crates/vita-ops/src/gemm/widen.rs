@@ -141,26 +141,70 @@ fn widen_each<const N: usize>(bytes: &[u8], to: &mut [f32], decode: impl Fn([u8;
 
 fn pack<T, const SIZE: usize>(bytes: &[u8], rows: usize, columns: usize, decode: fn([u8; SIZE]) -> T) -> Vec<T>
 where
-    T: Copy + Default + Send,
+    T: Copy + Default + Send + bytemuck::Pod,
 {
     let depth = columns.next_multiple_of(BLOCK);
     let mut packed = vec![T::default(); rows.div_ceil(PANEL) * depth * PANEL];
-    let elements = bytes.as_chunks::<SIZE>().0;
     packed.par_chunks_mut(depth * PANEL).enumerate().for_each(|(panel, out)| {
         let first = panel * PANEL;
         let count = PANEL.min(rows - first);
-        // Square pieces: both sides stay in the cache while they are transposed.
-        for start in (0..columns).step_by(BLOCK) {
-            let end = (start + BLOCK).min(columns);
-            for i in 0..count {
-                let row = &elements[(first + i) * columns..];
-                for k in start..end {
-                    out[k * PANEL + i] = decode(row[k]);
-                }
+        let rows = &bytes[first * columns * SIZE..][..count * columns * SIZE];
+        // Whole squares of eight bytes a row are turned in registers; what is left, element by element.
+        let (turned_rows, turned_columns) = match cfg!(target_endian = "little") {
+            true => (count / (8 / SIZE) * (8 / SIZE), columns / (8 / SIZE) * (8 / SIZE)),
+            false => (0, 0),
+        };
+        turn_squares::<SIZE>(rows, columns, turned_rows, turned_columns, bytemuck::cast_slice_mut(out));
+        let elements = rows.as_chunks::<SIZE>().0;
+        for (i, row) in elements.chunks_exact(columns.max(1)).enumerate() {
+            let from = if i < turned_rows { turned_columns } else { 0 };
+            for k in from..columns {
+                out[k * PANEL + i] = decode(row[k]);
             }
         }
     });
     packed
+}
+
+/// Writes the transpose of elements of `SIZE` bytes, in squares of `8 / SIZE`.
+fn turn_squares<const SIZE: usize>(rows: &[u8], columns: usize, row_count: usize, column_count: usize, out: &mut [u8]) {
+    let side = 8 / SIZE;
+    // Pieces of a cache line a row, so that a line is read once.
+    for start in (0..column_count).step_by(64 / SIZE) {
+        let end = (start + 64 / SIZE).min(column_count);
+        for i in (0..row_count).step_by(side) {
+            for k in (start..end).step_by(side) {
+                let mut square = [0u64; 8];
+                for (j, word) in square[..side].iter_mut().enumerate() {
+                    let at = ((i + j) * columns + k) * SIZE;
+                    *word = u64::from_le_bytes(rows[at..at + 8].try_into().expect("eight bytes"));
+                }
+                turn_square::<SIZE>(&mut square);
+                for (j, word) in square[..side].iter().enumerate() {
+                    let at = ((k + j) * PANEL + i) * SIZE;
+                    out[at..at + 8].copy_from_slice(&word.to_le_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// Transposes `8 / SIZE` words of as many elements by swapping ever smaller corners.
+#[inline(always)]
+fn turn_square<const SIZE: usize>(square: &mut [u64; 8]) {
+    let side = 8 / SIZE;
+    let mut half = side / 2;
+    while half > 0 {
+        let bits = (half * SIZE * 8) as u32;
+        // The low part of every pair of parts of `bits`.
+        let low = u64::MAX / ((1u128 << bits) + 1) as u64;
+        for i in (0..side).filter(|i| i & half == 0) {
+            let swap = ((square[i] >> bits) ^ square[i + half]) & low;
+            square[i + half] ^= swap;
+            square[i] ^= swap << bits;
+        }
+        half /= 2;
+    }
 }
 
 struct WidenBf16<'a> {
