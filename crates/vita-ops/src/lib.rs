@@ -35,4 +35,4 @@ pub use linear::Linear;
 pub use norm::{Affine, l2_norm, layer_norm, rms_norm};
 pub use patch::{patchify, unpatchify};
 pub use resample::upsample_nearest;
-pub use rope::{RopeTable, rope};
+pub use rope::{RopeTable, rope, rope_frequencies};

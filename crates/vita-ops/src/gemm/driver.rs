@@ -47,6 +47,23 @@ pub(crate) fn multiply(
     finish: Finish,
     y: &mut [f32],
 ) {
+    tasks(isa, source, weight, depth, finish, false, y);
+}
+
+/// `y = finish(y + rows * weight^T)`.
+pub(crate) fn multiply_add(isa: Isa, source: &impl RowSource, weight: &Packed, finish: Finish, y: &mut [f32]) {
+    tasks(isa, source, weight, 0..weight.depth, finish, true, y);
+}
+
+fn tasks(
+    isa: Isa,
+    source: &impl RowSource,
+    weight: &Packed,
+    depth: Range<usize>,
+    finish: Finish,
+    accumulate: bool,
+    y: &mut [f32],
+) {
     let columns = weight.rows;
     if source.count() == 0 {
         return;
@@ -64,6 +81,7 @@ pub(crate) fn multiply(
             rows: start..(start + rows_per_block).min(source.count()),
             panels: chunk * panels_per_chunk..((chunk + 1) * panels_per_chunk).min(panel_count),
             depth: depth.clone(),
+            accumulate,
         };
         if !part.rows.is_empty() && !part.panels.is_empty() {
             part.run(isa, source, weight, finish, y, scratch);
@@ -85,6 +103,8 @@ struct Part {
     rows: Range<usize>,
     panels: Range<usize>,
     depth: Range<usize>,
+    /// Whether the sum is added to what is there.
+    accumulate: bool,
 }
 
 #[derive(Default)]
@@ -119,7 +139,7 @@ impl Part {
                     b: weight.panel(isa, panel, start, len, &mut scratch.panel),
                     c,
                     columns,
-                    accumulate: start > self.depth.start,
+                    accumulate: self.accumulate || start > self.depth.start,
                 });
                 if start + len == self.depth.end {
                     let bias = finish.bias.map(|bias| &bias[panel * PANEL..][..columns]);

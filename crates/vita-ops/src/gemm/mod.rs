@@ -15,7 +15,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::simd::{load, store};
 
-pub(crate) use driver::{Finish, RowSource, multiply};
+pub(crate) use driver::{Finish, RowSource, multiply, multiply_add};
 pub(crate) use widen::{Packed, widen_slice};
 
 /// Columns of a panel: two AVX-512 registers, four AVX2 ones.

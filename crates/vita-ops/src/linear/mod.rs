@@ -1,24 +1,39 @@
-//! Linear layer: `y = activation(x W^T * scale + bias)`.
+//! Linear layer: `y = activation(x W^T * scale + x D^T + bias)`, with changes `D` of its weight beside it.
 
 mod cpu;
 #[cfg(test)]
 mod reference;
 
-use vita_tensor::Tensor;
+use std::sync::Arc;
+
+use vita_tensor::{DType, Tensor};
 
 use crate::Activation;
-use crate::gemm::{Finish, Packed, multiply};
+use crate::gemm::{Finish, Packed, multiply, multiply_add};
 use crate::rows::Rows;
 use crate::simd::Isa;
 
-/// A linear layer with its weight packed once, in the dtype it is stored in.
+/// A linear layer with its weight packed once, in the dtype it is stored in. Clones share it; what is added to a
+/// clone is the clone's own.
+#[derive(Clone)]
 pub struct Linear {
-    weight: Packed,
+    weight: Arc<Packed>,
     /// Per-tensor factor of 8-bit weights.
     scale: f32,
-    bias: Option<Vec<f32>>,
+    bias: Option<Arc<[f32]>>,
+    /// Added to the weight, one after the other.
+    deltas: Vec<Delta>,
     in_features: usize,
     out_features: usize,
+}
+
+/// A change of a weight.
+#[derive(Clone)]
+enum Delta {
+    /// `factor * up down`.
+    LowRank { down: Arc<Packed>, up: Arc<Packed>, rank: usize, factor: f32 },
+    /// Of the weight's shape.
+    Dense(Arc<Packed>),
 }
 
 impl Linear {
@@ -30,13 +45,41 @@ impl Linear {
         let [out_features, in_features] = weight.sizes();
         let bias = bias.map(|bias| {
             assert_eq!(bias.sizes(), [out_features], "bias");
-            bias.to_vec()
+            Arc::from(bias.to_vec())
         });
-        let weight = match weight.is_contiguous() {
-            true => Packed::new(weight),
-            false => Packed::new(&weight.to_contiguous_f32()),
-        };
-        Self { weight, scale: scale.unwrap_or(1.0), bias, in_features, out_features }
+        let (weight, scale) = (packed(weight), scale.unwrap_or(1.0));
+        Self { weight, scale, bias, deltas: Vec::new(), in_features, out_features }
+    }
+
+    /// Adds `factor * up down` to the weight, which itself stays as it is. up: `[out, rank]`, down: `[rank, in]`,
+    /// any float dtype.
+    ///
+    /// # Panics
+    /// If the shapes do not fit each other.
+    pub fn add_low_rank(&mut self, up: &Tensor, down: &Tensor, factor: f32) {
+        let [rank, in_features] = down.sizes();
+        assert_eq!((up.sizes(), in_features), ([self.out_features, rank], self.in_features), "up and down");
+        self.deltas.push(Delta::LowRank { down: packed(down), up: packed(up), rank, factor });
+    }
+
+    /// Adds `factor * delta` to the weight, which itself stays as it is. delta: `[out, in]`, any float dtype.
+    ///
+    /// # Panics
+    /// If the shape is another.
+    pub fn add_weight(&mut self, delta: &Tensor, factor: f32) {
+        assert_eq!(delta.sizes(), [self.out_features, self.in_features], "delta");
+        self.deltas.push(Delta::Dense(packed(&crate::combine(&[(factor, delta)]))));
+    }
+
+    /// Adds `factor * delta` to the bias. delta: `[out]`, any float dtype.
+    ///
+    /// # Panics
+    /// If the shape is another.
+    pub fn add_bias(&mut self, delta: &Tensor, factor: f32) {
+        assert_eq!(delta.sizes(), [self.out_features], "delta");
+        let mut bias = self.bias.as_ref().map_or_else(|| vec![0.0; self.out_features], |bias| bias.to_vec());
+        bias.iter_mut().zip(delta.to_vec()).for_each(|(bias, delta)| *bias += factor * delta);
+        self.bias = Some(bias.into());
     }
 
     /// x: `[.., in]`, any strides. Returns `[.., out]`.
@@ -53,8 +96,29 @@ impl Linear {
         assert_eq!(*last, self.in_features, "linear of {} features", self.in_features);
         *last = self.out_features;
         let mut y = Tensor::scratch(&dims[..]);
-        let finish = Finish { scale: self.scale, bias: self.bias.as_deref(), activation };
-        multiply(isa, &Rows::of(x), &self.weight, 0..self.weight.depth, finish, y.f32s_mut());
+        let rows = Rows::of(x);
+        let then = Finish { scale: 1.0, bias: self.bias.as_deref(), activation };
+        // What is done to the sum is done with the last of its terms.
+        let after = |deltas: &[Delta], scale| match deltas {
+            [] => Finish { scale, ..then },
+            _ => Finish { scale, bias: None, activation: Activation::None },
+        };
+        let first = after(&self.deltas, self.scale);
+        multiply(isa, &rows, &self.weight, 0..self.weight.depth, first, y.f32s_mut());
+        let mut left = &self.deltas[..];
+        while let [delta, rest @ ..] = left {
+            let finish = after(rest, 1.0);
+            match delta {
+                Delta::Dense(delta) => multiply_add(isa, &rows, delta, finish, y.f32s_mut()),
+                Delta::LowRank { down, up, rank, factor } => {
+                    let mut hidden = Tensor::scratch([rows.count, *rank]);
+                    let scaled = Finish { scale: *factor, bias: None, activation: Activation::None };
+                    multiply(isa, &rows, down, 0..down.depth, scaled, hidden.f32s_mut());
+                    multiply_add(isa, &Rows::of(&hidden), up, finish, y.f32s_mut());
+                }
+            }
+            left = rest;
+        }
         y
     }
 
@@ -68,16 +132,20 @@ impl Linear {
         self.out_features
     }
 
-    /// Bytes that the packed weight and the bias take.
+    /// Bytes that the packed weight and the bias take, without what was added to the weight.
     pub fn size_bytes(&self) -> usize {
         self.weight.size_bytes() + self.bias.as_ref().map_or(0, |bias| size_of_val(&bias[..]))
     }
 }
 
+fn packed(weight: &Tensor) -> Arc<Packed> {
+    // The kernels have no double precision.
+    let as_is = weight.is_contiguous() && weight.dtype() != DType::F64;
+    Arc::new(if as_is { Packed::new(weight) } else { Packed::new(&weight.to_contiguous_f32()) })
+}
+
 #[cfg(test)]
 mod tests {
-    use vita_tensor::DType;
-
     use super::*;
     use crate::testing::{Random, assert_close};
 
@@ -116,6 +184,45 @@ mod tests {
                 for isa in Isa::available() {
                     let got = layer.forward_on(isa, &x, Activation::None);
                     assert_close(&got, &want, 3e-6, format!("{isa}, {rows}x{depth}x{columns} {dtype}"));
+                }
+            }
+        }
+    }
+
+    /// Weights as they are stored with changes beside them, against the widened weight with the changes in it.
+    #[test]
+    fn added_weights_match_the_merged_weight() {
+        let stored = [DType::F32, DType::BF16, DType::F8E4M3].into_iter().chain(DType::QUANTISED);
+        for (seed, dtype) in stored.enumerate() {
+            for (rows, depth, columns, rank) in [(3, 256, 33, 1), (14, 512, 65, 4), (30, 256, 96, 70)] {
+                let mut random = Random::new(seed as u64);
+                let weight = random.weight(&[columns, depth], dtype);
+                let (x, bias) = (random.tensor(&[rows, depth]), random.tensor(&[columns]));
+                let scale = (seed % 2 == 1).then_some(0.37);
+                let mut layer = Linear::new(&weight, scale, Some(&bias));
+                let plain = layer.clone();
+                let mut merged = crate::combine(&[(scale.unwrap_or(1.0), &weight.to_contiguous_f32())]);
+                for factor in [0.5, -0.25] {
+                    let up = random.weight(&[columns, rank], DType::BF16);
+                    let down = random.weight(&[rank, depth], DType::F16);
+                    layer.add_low_rank(&up, &down, factor);
+                    let columns_of_up = down.to_contiguous_f32().permute(&[1, 0]).to_contiguous_f32();
+                    let product = reference::linear(&up, &columns_of_up, None, None, Activation::None);
+                    merged = crate::combine(&[(1.0, &merged), (factor, &product)]);
+                }
+                let delta = random.weight(&[columns, depth], DType::BF16);
+                layer.add_weight(&delta, 0.75);
+                merged = crate::combine(&[(1.0, &merged), (0.75, &delta)]);
+                let delta = random.tensor(&[columns]);
+                layer.add_bias(&delta, -2.0);
+                let merged_bias = crate::combine(&[(1.0, &bias), (-2.0, &delta)]);
+                let activation = [Activation::GeluTanh, Activation::None, Activation::Silu][seed % 3];
+                let want = reference::linear(&x, &merged, None, Some(&merged_bias), activation);
+                let untouched = reference::linear(&x, &weight, scale, Some(&bias), activation);
+                for isa in Isa::available() {
+                    let what = format!("{isa}, {rows}x{depth}x{columns} {dtype}, rank {rank}");
+                    assert_close(&layer.forward_on(isa, &x, activation), &want, 1e-5, &what);
+                    assert_close(&plain.forward_on(isa, &x, activation), &untouched, 1e-5, format!("{what}, plain"));
                 }
             }
         }

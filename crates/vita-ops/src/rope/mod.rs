@@ -25,17 +25,19 @@ impl RopeTable {
     /// # Panics
     /// If `head_dim` is odd.
     pub fn new(grid: [usize; 3], head_dim: usize, theta: f64) -> Self {
-        assert!(head_dim.is_multiple_of(2), "heads of {head_dim}");
-        let pairs = head_dim / 2;
-        let spatial = head_dim / 6;
-        let axis_pairs = [pairs - 2 * spatial, spatial, spatial];
+        Self::with_frequencies(grid, &rope_frequencies(head_dim, theta))
+    }
+
+    /// The table of a grid of tokens for pairs that turn by `position * frequency`, listed for each axis.
+    pub fn with_frequencies(grid: [usize; 3], axes: &[Vec<f64>; 3]) -> Self {
+        let pairs = axes.iter().map(Vec::len).sum();
         let [frames, rows, columns] = grid;
         let mut angles = Vec::with_capacity(frames * rows * columns * pairs);
         for frame in 0..frames {
             for row in 0..rows {
                 for column in 0..columns {
-                    for (position, count) in [frame, row, column].into_iter().zip(axis_pairs) {
-                        angles.extend((0..count).map(|j| position as f64 * theta.powf(-(j as f64) / count as f64)));
+                    for (position, frequencies) in [frame, row, column].into_iter().zip(axes) {
+                        angles.extend(frequencies.iter().map(|frequency| position as f64 * frequency));
                     }
                 }
             }
@@ -51,6 +53,17 @@ impl RopeTable {
     pub fn token_count(&self) -> usize {
         self.cos.len() / self.pairs
     }
+}
+
+/// How fast each pair of a head turns, for frames, rows and columns; see [`RopeTable::new`].
+///
+/// # Panics
+/// If `head_dim` is odd.
+pub fn rope_frequencies(head_dim: usize, theta: f64) -> [Vec<f64>; 3] {
+    assert!(head_dim.is_multiple_of(2), "heads of {head_dim}");
+    let spatial = head_dim / 6;
+    [head_dim / 2 - 2 * spatial, spatial, spatial]
+        .map(|count| (0..count).map(|j| theta.powf(-(j as f64) / count as f64)).collect())
 }
 
 /// Turns each adjacent pair `(a, b)` of each head to `(a cos - b sin, a sin + b cos)`. x: `[L, H, D]`.
