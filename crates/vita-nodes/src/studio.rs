@@ -102,6 +102,11 @@ pub(crate) const VAE_CHOICES: &str = "vae or pixel space";
 /// ComfyUI's word for pixels that are their own latents.
 pub(crate) const PIXEL_SPACE: &str = "pixel_space";
 
+/// Vision encoders, as the folder of a file picker: the Wan wrapper keeps them among the text encoders too.
+pub(crate) const VISION_CHOICES: &str = "clip_vision and text_encoders";
+/// Transformers in GGUF, as the folder of a file picker.
+pub(crate) const GGUF_CHOICES: &str = "diffusion_models in gguf";
+
 /// Endings of what counts as a picture and as a video, by their media types.
 const IMAGES: &[&str] = &[
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg",
@@ -125,6 +130,13 @@ impl Host for Studio {
             INPUT_VIDEOS => ending_in(VIDEOS),
             "input" => self.folders.top_files(Place::Input),
             VAE_CHOICES => self.folders.files("vae").into_iter().chain([PIXEL_SPACE.to_owned()]).collect(),
+            VISION_CHOICES => {
+                ["clip_vision", "text_encoders"].into_iter().flat_map(|category| self.folders.files(category)).collect()
+            }
+            GGUF_CHOICES => {
+                let names = self.folders.files("diffusion_models").into_iter();
+                names.filter(|name| name.to_lowercase().ends_with(".gguf")).collect()
+            }
             category => self.folders.files(category),
         }
     }

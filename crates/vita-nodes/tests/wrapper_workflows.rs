@@ -115,6 +115,125 @@ fn the_text_client_gets_the_video_that_it_describes() {
     assert!(place(0) > place(8) + 2.0 && place(8) > place(16) + 2.0, "{} {} {}", place(0), place(8), place(16));
 }
 
+/// A picture of the input directory: a red disc on black, left of the middle.
+fn put_picture(program: &Program, name: &str) {
+    let side = 64;
+    let pixel = |i: usize| {
+        let (row, column) = ((i / side) as i64, (i % side) as i64);
+        let is_in = (row - 32).pow(2) + (column - 20).pow(2) < 100;
+        if is_in { [220, 30, 30] } else { [0, 0, 0] }
+    };
+    let bytes: Vec<u8> = (0..side * side).flat_map(pixel).collect();
+    let file = std::fs::File::create(program.directory.path().join("input").join(name)).unwrap();
+    let mut encoder = png::Encoder::new(file, side as u32, side as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
+}
+
+#[test]
+fn the_picture_client_gets_a_video_that_begins_with_its_picture() {
+    let mut program = Program::new();
+    put_picture(&program, "girl.png");
+    let small = json!({ "generation_width": 64, "generation_height": 64, "num_frames": 9 });
+    let mut prompt = guide("wan21_i2v_14b.json", "52", ("50", small));
+    prompt["42"]["inputs"]["image"] = json!("girl.png");
+    prompt["52"]["inputs"]["cfg"] = json!(2.0);
+    let outcome = program.succeed(&prompt);
+    assert_eq!(shown(&outcome, "54")["filename"], "WanVideo2_1_00001.mp4");
+    let video = decode_mp4(program.output("WanVideo2_1_00001.mp4")).unwrap();
+    assert_eq!((video.frames.count(), video.frames.width(), video.frames.height()), (9, 64, 64));
+    // Where the disc was it is red, and far from it black.
+    let pixel = |row: usize, column: usize| {
+        let at = (row * 64 + column) * 3;
+        video.frames.frame(0).unwrap().data()[at..at + 3].to_vec()
+    };
+    let (disc, ground) = (pixel(32, 20), pixel(32, 56));
+    assert!(
+        disc[0] > disc[1] + 60 && disc[0] > disc[2] + 60 && ground.iter().all(|&value| value < 90),
+        "{disc:?} {ground:?}"
+    );
+
+    // Pictures are nothing for a model of text alone.
+    prompt["48"]["inputs"]["model"] = json!("Wan2_1-T2V-14B_fp8_e4m3fn.safetensors");
+    let End::Failed(failure) = program.run(&prompt).end else { panic!("a text model took a picture") };
+    assert!(failure.message.contains("takes no start or end image"), "{}", failure.message);
+}
+
+/// The same run by the newer nodes: pictures encoded apart, schedule and settings beside the sampler.
+#[test]
+fn other_nodes_lead_to_the_same_video() {
+    let mut program = Program::new();
+    put_picture(&program, "girl.png");
+    let small = json!({ "generation_width": 64, "generation_height": 64, "num_frames": 9 });
+    let mut prompt = guide("wan21_i2v_14b.json", "52", ("50", small));
+    prompt["42"]["inputs"]["image"] = json!("girl.png");
+    prompt["52"]["inputs"]["steps"] = json!(3);
+    program.succeed(&prompt);
+    let node = |class: &str, inputs: Value| json!({ "class_type": class, "inputs": inputs });
+    prompt["60"] = node(
+        "WanVideoClipVisionEncode",
+        json!({
+            "clip_vision": ["44", 0], "image_1": ["42", 0], "strength_1": 1.0, "strength_2": 1.0, "crop": "center",
+            "combine_embeds": "average", "force_offload": true,
+        }),
+    );
+    prompt["50"] = node(
+        "WanVideoImageToVideoEncode",
+        json!({
+            "width": 64, "height": 64, "num_frames": 9, "noise_aug_strength": 0.0, "start_latent_strength": 1.0,
+            "end_latent_strength": 1.0, "force_offload": true, "vae": ["43", 0], "clip_embeds": ["60", 0],
+            "start_image": ["42", 0],
+        }),
+    );
+    prompt["61"] = node(
+        "WanVideoSchedulerv2",
+        json!({
+            "scheduler": "dpm++", "steps": 3, "shift": 5.0, "start_step": 0, "end_step": -1,
+        }),
+    );
+    prompt["62"] = node(
+        "CreateCFGScheduleFloatList",
+        json!({
+            "steps": 3, "cfg_scale_start": 6.0, "cfg_scale_end": 6.0, "interpolation": "linear", "start_percent": 0.0,
+            "end_percent": 1.0,
+        }),
+    );
+    prompt["63"] = node("WanVideoSamplerExtraArgs", json!({ "rope_function": "comfy" }));
+    prompt["52"] = node(
+        "WanVideoSamplerv2",
+        json!({
+            "model": ["48", 0], "image_embeds": ["50", 0], "cfg": ["62", 0], "seed": 900_000, "force_offload": true,
+            "scheduler": ["61", 0], "text_embeds": ["49", 0], "extra_args": ["63", 0],
+        }),
+    );
+    program.succeed(&prompt);
+    let frames = |name: &str| decode_mp4(program.output(name)).unwrap().frames;
+    let [old, new] = ["WanVideo2_1_00001.mp4", "WanVideo2_1_00002.mp4"].map(frames);
+    assert!((0..9).all(|index| old.frame(index).unwrap().data() == new.frame(index).unwrap().data()));
+}
+
+/// The first steps by one sampler and the rest by another are all steps by one.
+#[test]
+fn samplers_go_on_from_each_other() {
+    let mut program = Program::new();
+    let small = json!({ "width": 64, "height": 64, "num_frames": 5 });
+    let mut prompt = guide("wan21_t2v_14b.json", "6", ("4", small));
+    prompt["6"]["inputs"]["steps"] = json!(4);
+    prompt["6"]["inputs"]["scheduler"] = json!("euler");
+    prompt["8"]["inputs"]["format"] = json!("video/8bit-png");
+    program.succeed(&prompt);
+    let mut first = prompt["6"].clone();
+    first["inputs"]["end_step"] = json!(2);
+    prompt["9"] = first;
+    prompt["6"]["inputs"]["start_step"] = json!(2);
+    prompt["6"]["inputs"]["samples"] = json!(["9", 0]);
+    program.succeed(&prompt);
+    let picture = |name: &str| vita_media::read_image(program.output(name)).unwrap().into_bytes();
+    let [one, two] = ["generated_video_00001.004.png", "generated_video_00002.004.png"].map(picture);
+    assert!(one.iter().zip(&two).all(|(a, b)| a.abs_diff(*b) <= 1));
+}
+
 #[test]
 fn what_is_not_built_in_is_refused_by_name() {
     let mut program = Program::new();

@@ -85,6 +85,8 @@ mod wan_first_last_frame_to_video;
 mod wan_fun_inpaint_to_video;
 mod wan_image_to_video;
 
+pub use clip_loader::{load_text_encoder, text_encoder_type};
+
 /// Every node of this folder.
 pub const NODES: &[&'static dyn Node] = &[
     &basic_guider::BasicGuider,

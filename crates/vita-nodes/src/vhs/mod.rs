@@ -3,11 +3,15 @@
 use vita_graph::{Node, Spec, Style};
 
 mod formats;
+mod loading;
+mod vhs_load_video;
 mod vhs_video_combine;
+mod vhs_video_info;
 mod writing;
 
 /// Every node of this folder.
-pub const NODES: &[&'static dyn Node] = &[&vhs_video_combine::VideoCombine];
+pub const NODES: &[&'static dyn Node] =
+    &[&vhs_load_video::LoadVideo, &vhs_video_combine::VideoCombine, &vhs_video_info::VideoInfo];
 
 /// A node of VideoHelperSuite.
 fn spec(class: &'static str, name: &'static str) -> Spec {

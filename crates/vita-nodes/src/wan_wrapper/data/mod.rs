@@ -1,10 +1,12 @@
 //! What flows along the links of the Wan wrapper's nodes. Along `WANVIDEOMODEL`, `WANTEXTENCODER` and `WANVAE` links
 //! flow the pipeline's own parts, as along those of ComfyUI's.
 
+mod clip_embeds;
 mod experiments;
 mod image_embeds;
 mod text_embeds;
 
+pub use clip_embeds::ClipEmbeds;
 pub use experiments::Experiments;
 pub use image_embeds::{ImageEmbeds, Start};
 pub use text_embeds::TextEmbeds;

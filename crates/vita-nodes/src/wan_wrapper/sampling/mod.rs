@@ -6,13 +6,13 @@ mod schedules;
 use vita_graph::{Context, Inputs, NodeError, Outputs, Value};
 use vita_pipeline::{Cfg, Conditioning, Latent, Stage, WrapperJob, WrapperSchedule, sample_as_wrapper};
 
-pub use schedules::{SCHEDULERS, refusals, scheduler};
+pub use schedules::{refusals, schedule_fields, schedule_of, scheduler};
 
 use super::context_windows::ContextOptions;
 use super::data::{Experiments, ImageEmbeds, TextEmbeds};
 use super::fields::OrElse;
 use crate::data::{Latents, Sigmas, Transformer};
-use crate::work::{not_yet, run};
+use crate::work::{node_error, not_yet, run};
 
 /// Inputs of models that are not built in: name, type, and whose they are.
 pub const FOREIGN: [(&str, &str, &str); 5] = [
@@ -99,7 +99,10 @@ fn samples(inputs: &Inputs) -> Result<Option<Latent>, NodeError> {
 fn schedule(inputs: &Inputs) -> Result<WrapperSchedule, NodeError> {
     let denoise = inputs.float_or("denoise_strength", 1.0)?;
     if let Some(Value::Object(_)) = inputs.get("scheduler") {
-        return Ok(WrapperSchedule { denoise, ..(*inputs.object::<WrapperSchedule>("scheduler")?).clone() });
+        return match denoise < 1.0 {
+            true => Err(NodeError::value("a `denoise_strength` below 1 and a scheduler node exclude each other")),
+            false => Ok((*inputs.object::<WrapperSchedule>("scheduler")?).clone()),
+        };
     }
     let schedule = schedules::of_widgets(inputs)?;
     if denoise < 1.0 && schedule.start_step != 0 {
@@ -119,7 +122,7 @@ fn cfg(inputs: &Inputs, job: &WrapperJob) -> Result<Cfg, NodeError> {
         .filter(|numbers: &Vec<f64>| !numbers.is_empty())
         .ok_or_else(|| NodeError::value("`cfg` is neither a number nor a list of numbers"))?;
     // The pipeline counts from the schedule's beginning, the list from the run's.
-    let first = job.timetable().map_err(crate::work::node_error)?.first_step;
+    let first = job.timetable().map_err(node_error)?.first_step;
     Ok(Cfg::PerStep(std::iter::repeat_n(numbers[0], first).chain(numbers.iter().copied()).collect()))
 }
 

@@ -1,13 +1,15 @@
 //! Schedules by name, and by the widgets of the nodes that choose one.
 
-use vita_graph::{Field, Inputs, NodeError, Refusal, combo};
+use vita_graph::{Field, Hidden, Inputs, NodeError, Refusal, Spec, combo, float, link, switch};
 use vita_pipeline::WrapperSchedule;
 use vita_sampling::{WRAPPER_SCHEDULERS, WrapperScheduler};
 
 use super::{OrElse, Sigmas};
+use crate::prelude::whole_from;
+use crate::work::not_yet;
 
 /// Every name of the original's list, in its order. Those of models that are not built in are refused.
-pub const SCHEDULERS: [&str; 21] = [
+const SCHEDULERS: [&str; 21] = [
     "unipc",
     "unipc/beta",
     "dpm++",
@@ -35,6 +37,29 @@ pub const SCHEDULERS: [&str; 21] = [
 pub fn scheduler() -> Field {
     let field = combo(SCHEDULERS).default_choice("unipc");
     field.tooltip("Noise levels and how a step is taken. er_sde, flowmatch_pusa, multitalk, sa_ode_stable, rcm and vibt_unipc are not built in.")
+}
+
+/// The inputs of the nodes that make a schedule.
+pub fn schedule_fields(spec: Spec) -> Spec {
+    spec.input("scheduler", scheduler())
+        .input("steps", whole_from(30, 1).tooltip("Steps from noise to video."))
+        .input("shift", float(5.0, 0.0..=1000.0, 0.01).tooltip("Larger spends more steps on the outlines."))
+        .input("start_step", whole_from(0, 0).tooltip("The first step that is run, from 0."))
+        .input("end_step", whole_from(-1, -1).tooltip("The first step that is not run; -1 runs to the end."))
+        .optional("sigmas", link("SIGMAS").tooltip("Noise levels in place of the schedule's own."))
+        .optional("enhance_hf", switch(false).tooltip("More steps for detail; refused when on, not built in yet."))
+        .hidden(Hidden::UniqueId)
+}
+
+/// The schedule of such a node.
+///
+/// # Errors
+/// What is not built in, or an input of another type.
+pub fn schedule_of(inputs: &Inputs) -> Result<WrapperSchedule, NodeError> {
+    match inputs.bool_or("enhance_hf", false)? {
+        true => Err(not_yet("more steps for detail (`enhance_hf`)")),
+        false => of_widgets(inputs),
+    }
 }
 
 /// Why a chosen schedule cannot be run, if it is one of the list.

@@ -1,0 +1,34 @@
+//! `WanVideoContextOptions`: windows in which a long video is sampled.
+
+use super::context_windows::ContextOptions;
+use super::fields::spec;
+use crate::prelude::*;
+use crate::work::not_yet;
+
+pub struct WanVideoContextOptions;
+
+impl Node for WanVideoContextOptions {
+    fn spec(&self) -> Spec {
+        let schedules = combo(["uniform_standard", "uniform_looped", "static_standard"]);
+        let frames = "Frames of a window. A video that is longer is refused: windows are not built in yet.";
+        let reference = "Is refused: a picture that later windows begin with is not built in.";
+        spec("WanVideoContextOptions", "WanVideo Context Options")
+            .input("context_schedule", schedules.tooltip("How windows lie."))
+            .input("context_frames", int(81, 2..=1000, 1).tooltip(frames))
+            .input("context_stride", int(4, 4..=100, 1).tooltip("How far apart a window's frames may lie."))
+            .input("context_overlap", int(16, 4..=100, 1).tooltip("Frames that neighbouring windows share."))
+            .input("freenoise", switch(true).tooltip("Repeats the noise of the first window, shuffled."))
+            .input("verbose", switch(false).tooltip("Has no meaning here."))
+            .optional("fuse_method", combo(["linear", "pyramid"]).tooltip("How windows are mixed where they overlap."))
+            .optional("reference_latent", link("LATENT").tooltip(reference))
+            .output_named("WANVIDCONTEXT", "context_options")
+            .describe("Samples a video that is longer than the model was made for in windows that overlap.")
+    }
+
+    fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
+        if inputs.has("reference_latent") {
+            return Err(not_yet("a picture that later windows begin with (`reference_latent`)"));
+        }
+        one(Value::object(ContextOptions { frames: inputs.count("context_frames")? }))
+    }
+}

@@ -1,0 +1,23 @@
+//! `WanVideoEnhanceAVideo`: more attention from frame to frame.
+
+use super::fields::spec;
+use crate::prelude::*;
+use crate::work::not_yet;
+
+pub struct WanVideoEnhanceAVideo;
+
+impl Node for WanVideoEnhanceAVideo {
+    fn spec(&self) -> Spec {
+        let share = |default, tooltip| float(default, 0.0..=1.0, 0.01).tooltip(tooltip);
+        spec("WanVideoEnhanceAVideo", "WanVideo Enhance-A-Video")
+            .input("weight", float(2.0, 0.0..=100.0, 0.01).tooltip("How much more."))
+            .input("start_percent", share(0.0, "Share of the steps after which it begins."))
+            .input("end_percent", share(1.0, "Share of the steps after which it ends."))
+            .output_named("FETAARGS", "feta_args")
+            .describe("Strengthens what frames have in common. Not built in yet.")
+    }
+
+    fn run(&self, _: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
+        Err(not_yet("Enhance-A-Video (`feta_args`)"))
+    }
+}
