@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use vita_base::Report;
 
-use crate::commands::{bench, generate, inspect, probe};
+use crate::commands::{bench, generate, inspect, probe, run, serve};
 
 /// Makes videos from text with the Wan models, in one program.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Generate(Box<generate::Arguments>),
+    Run(Box<run::Arguments>),
+    Serve(Box<serve::Arguments>),
     Inspect(inspect::Arguments),
     /// Run one module on given inputs, to compare it with a reference.
     #[command(subcommand)]
@@ -35,6 +37,8 @@ impl Command {
     pub fn run(self) -> Result<(), Report> {
         match self {
             Self::Generate(arguments) => generate::run(&arguments),
+            Self::Run(arguments) => run::run(&arguments),
+            Self::Serve(arguments) => serve::run(&arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
             Self::Probe(module) => module.run(),
             Self::Bench(module) => module.run(),

@@ -5,9 +5,11 @@
 //! 1 an error (told on stderr), 2 a command line that makes no sense, 130 stopped by Ctrl-C.
 #![forbid(unsafe_code)]
 
+mod aliases;
 mod arguments;
 mod cli;
 mod commands;
+mod folders;
 mod logs;
 mod machine;
 mod nano;
@@ -21,7 +23,10 @@ use vita_ops::simd::Isa;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    logs::start(cli.verbose);
+    // The server has its own logs.
+    if !matches!(cli.command, cli::Command::Serve(_)) {
+        logs::start(cli.verbose);
+    }
     tracing::debug!("instruction set: {}", Isa::best());
     match cli.command.run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,10 +24,10 @@ pub struct Lines {
 }
 
 /// How often the bar moves its clock. Slow enough for a remote terminal, fast enough to look alive.
-const TICK: Duration = Duration::from_millis(200);
+pub const TICK: Duration = Duration::from_millis(200);
 
 /// How often lines tell of a long stage.
-const LINE_EVERY: Duration = Duration::from_secs(60);
+pub const LINE_EVERY: Duration = Duration::from_secs(60);
 
 impl Progress {
     /// A bar where stderr is a terminal that nothing else writes to.
@@ -96,7 +96,7 @@ impl Lines {
 }
 
 /// "1.2 s a step, 10 s left" while there is something left to judge by.
-fn left_text(step: usize, total: usize, elapsed: Duration) -> Option<String> {
+pub fn left_text(step: usize, total: usize, elapsed: Duration) -> Option<String> {
     let left = total.checked_sub(step).filter(|&left| left > 0 && step > 0)?;
     let step_seconds = elapsed.as_secs_f64() / step as f64;
     Some(format!("{} left", seconds_text(step_seconds * left as f64)))

@@ -4,3 +4,5 @@ pub mod bench;
 pub mod generate;
 pub mod inspect;
 pub mod probe;
+pub mod run;
+pub mod serve;

@@ -6,5 +6,6 @@ mod bench;
 mod generate;
 mod inspect;
 mod probe;
+mod run;
 mod support;
 mod usage;

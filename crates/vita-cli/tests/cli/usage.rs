@@ -35,6 +35,8 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_why() {
         (&["probe", "clip"], "unrecognized subcommand 'clip'"),
         (&["bench", "dit"], "--weights <FILE>"),
         (&["inspect"], "<FILE>..."),
+        (&["run"], "<WORKFLOW>"),
+        (&["run", "w.json", "--set", "seed=7"], "expected NODE.INPUT=VALUE, such as 3.seed=7"),
     ];
     let folder = Folder::new();
     for (arguments, want) in cases {
@@ -52,7 +54,7 @@ fn help_names_every_command_at_once() {
     let help = folder.success(&["--help"]);
     // Generous: the machine may be busy. It takes a few milliseconds.
     assert!(start.elapsed().as_millis() < 1000);
-    for command in ["generate", "probe", "bench", "inspect"] {
+    for command in ["generate", "run", "probe", "bench", "inspect"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
 }
@@ -60,7 +62,7 @@ fn help_names_every_command_at_once() {
 #[test]
 fn every_flag_has_a_help() {
     let folder = Folder::new();
-    for command in [&["generate"][..], &["inspect"], &["bench", "dit"], &["probe", "sample"], &["probe", "tokenize"]] {
+    for command in [&["generate"][..], &["run"], &["inspect"], &["bench", "dit"], &["probe", "sample"], &["probe", "tokenize"]] {
         let help = folder.success(&[command, &["-h"]].concat());
         let flags = help.lines().filter(|line| line.trim_start().starts_with('-'));
         for flag in flags {
