@@ -100,7 +100,7 @@ def diffusers_transformer(state, kind):
     shape = train_image.SHAPE
     theirs = WanTransformer3DModel(
         num_attention_heads=shape["dim"] // 128, attention_head_dim=128, text_dim=text.WIDTH, ffn_dim=shape["ffn"],
-        num_layers=shape["layers"], in_channels=state["patch_embedding.weight"].shape[1],
+        num_layers=sum(name.endswith("ffn.0.weight") for name in state), in_channels=state["patch_embedding.weight"].shape[1],
         out_channels=len(state["head.head.weight"]) // 4, image_dim=clip_vision.WIDTH if kind == "i2v" else None,
         added_kv_proj_dim=shape["dim"] if kind == "i2v" else None).eval()
     theirs.load_state_dict(single_file_utils.convert_wan_transformer_to_diffusers(dict(state)))
