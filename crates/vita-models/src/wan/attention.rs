@@ -8,7 +8,7 @@ use vita_weights::Weights;
 
 use super::layers::{linear, small};
 use super::layout::{Layout, Part};
-use super::{Config, Result};
+use super::{Config, NagNumbers, Result, enhance, nag};
 
 /// What both kinds are made of.
 struct Attention {
@@ -28,6 +28,8 @@ pub struct Projected {
     q: Tensor,
     k: Tensor,
     v: Tensor,
+    /// Factor of what is attended to.
+    factor: f32,
 }
 
 impl SelfAttention {
@@ -35,8 +37,8 @@ impl SelfAttention {
         Attention::load(weights, dim).map(Self)
     }
 
-    /// `rows` gives a part's normalised and modulated rows, `[l, C]`.
-    pub fn project(&self, layout: &Layout, rows: impl Fn(&Part) -> Tensor) -> Projected {
+    /// `rows` gives a part's normalised and modulated rows, `[l, C]`; `weight` is that of Enhance-A-Video.
+    pub fn project(&self, layout: &Layout, weight: Option<f32>, rows: impl Fn(&Part) -> Tensor) -> Projected {
         let Self(layers) = self;
         let [q, k, v] = layout.gather(|part| {
             let y = rows(part);
@@ -45,13 +47,18 @@ impl SelfAttention {
             let q = normalised(&layers.q, y, &layers.norm_q);
             [q, k, v]
         });
-        Projected { q: rope(heads(q), layout.rope()), k: rope(heads(k), layout.rope()), v: heads(v) }
+        let [q, k, v] = [q, k, v].map(heads);
+        let factor = weight.map_or(1.0, |weight| enhance::factor(&q, &k, layout.token_frames(), weight));
+        Projected { q: rope(q, layout.rope()), k: rope(k, layout.rope()), v, factor }
     }
 
     /// One part's tokens attending to all. Returns `[l, C]`.
     pub fn forward(&self, part: &Part, all: &Projected) -> Tensor {
         let Self(layers) = self;
-        let y = attention(&part.of(&all.q), &all.k, &all.v, options(None));
+        let mut y = attention(&part.of(&all.q), &all.k, &all.v, options(None));
+        if all.factor != 1.0 {
+            y.f32s_mut().iter_mut().for_each(|value| *value *= all.factor);
+        }
         layers.o.forward(&rows(y), Activation::None)
     }
 
@@ -79,6 +86,13 @@ pub struct CrossKeys {
     /// Logarithm of how many equal keys each key stands for.
     text_bias: Option<Arc<[f32]>>,
     image: Option<KeyValues>,
+}
+
+/// A prompt that the attention's answer is pushed away from.
+#[derive(Clone, Copy)]
+pub struct NagKeys<'a> {
+    pub keys: &'a CrossKeys,
+    pub numbers: NagNumbers,
 }
 
 /// `[S, H, D]` each.
@@ -116,10 +130,14 @@ impl CrossAttention {
     }
 
     /// x: `[l, C]`. Returns `[l, C]`.
-    pub fn forward(&self, x: Tensor, keys: &CrossKeys) -> Tensor {
+    pub fn forward(&self, x: Tensor, keys: &CrossKeys, nag: Option<NagKeys>) -> Tensor {
         let Self { layers, .. } = self;
         let q = heads(normalised(&layers.q, x, &layers.norm_q));
         let mut y = attention(&q, &keys.text.k, &keys.text.v, options(keys.text_bias.as_deref()));
+        if let Some(NagKeys { keys, numbers }) = nag {
+            let negative = attention(&q, &keys.text.k, &keys.text.v, options(keys.text_bias.as_deref()));
+            nag::guide(y.f32s_mut(), negative.f32s(), layers.norm_q.element_count(), numbers);
+        }
         if let Some(image) = &keys.image {
             y = add(y, &attention(&q, &image.k, &image.v, options(None)));
         }

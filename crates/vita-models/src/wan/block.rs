@@ -5,7 +5,7 @@ use vita_ops::{Activation, Affine, add, gated_add, layer_norm};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
-use super::attention::{CrossAttention, CrossKeys, SelfAttention};
+use super::attention::{CrossAttention, CrossKeys, NagKeys, SelfAttention};
 use super::layers::{LayerNorm, Mlp, Modulation};
 use super::layout::Layout;
 use super::{Config, Result};
@@ -17,6 +17,14 @@ pub struct Block {
     norm3: LayerNorm, // second to run; named as in the checkpoint
     cross_attn: CrossAttention,
     ffn: Mlp,
+}
+
+/// What a block attends to beside the video.
+#[derive(Clone, Copy)]
+pub struct BlockPrompt<'a> {
+    pub keys: &'a CrossKeys,
+    /// What the attention is pushed away from.
+    pub nag: Option<NagKeys<'a>>,
 }
 
 impl Block {
@@ -31,22 +39,22 @@ impl Block {
         })
     }
 
-    /// x: `[L, C]`, e: `[1 or T, 6, C]`. Returns `[L, C]`.
-    pub fn forward(&self, x: Tensor, e: &Tensor, prompt: &CrossKeys, layout: &Layout) -> Tensor {
+    /// x: `[L, C]`, e: `[1 or T, 6, C]`, enhance: the weight of Enhance-A-Video. Returns `[L, C]`.
+    pub fn forward(&self, x: Tensor, e: &Tensor, prompt: BlockPrompt, layout: &Layout, enhance: Option<f32>) -> Tensor {
         let [shift1, scale1, gate1, shift2, scale2, gate2] =
             std::array::from_fn(|i| self.modulation.plus(i, &e.select(1, i)));
 
         // Every query needs all keys, so these are gathered before the first part attends.
         let qkv = self
             .self_attn
-            .project(layout, |part| modulated(&part.of(&x), &part.of_time(&shift1), &part.of_time(&scale1)));
+            .project(layout, enhance, |part| modulated(&part.of(&x), &part.of_time(&shift1), &part.of_time(&scale1)));
         let x = layout.update(x, |part, x| gated_add(x, &self.self_attn.forward(part, &qkv), &part.of_time(&gate1)));
         drop(qkv);
 
         // From here on a token needs no other token.
         layout.update(x, |part, x| {
             // Cross-attention is neither modulated nor gated.
-            let y = self.cross_attn.forward(self.norm3.forward(&x), prompt);
+            let y = self.cross_attn.forward(self.norm3.forward(&x), prompt.keys, prompt.nag);
             let x = add(x, &y);
             drop(y);
 

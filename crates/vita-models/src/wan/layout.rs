@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use vita_ops::{RopeTable, patchify, unpatchify};
+use vita_ops::{RopeTable, patchify, rope_frequencies, unpatchify};
 use vita_tensor::Tensor;
 
 use super::{Config, Error, Result};
@@ -48,10 +48,20 @@ impl Layout {
         Ok(Self {
             latent,
             grid,
-            // Scaled or shifted positions, and RIFLEx, are other tables for the same tokens.
             rope: RopeTable::new(grid, Config::HEAD_DIM, Config::ROPE_THETA),
             parts: parts(grid, tokens_at_once(config, options)),
         })
+    }
+
+    /// The same with RIFLEx (Zhao et al., 2025): frequency `index`, from 1, of the frames turns less than once in
+    /// `frames` latent frames, so that a long video does not begin anew.
+    #[must_use]
+    pub fn with_riflex(self, index: usize, frames: usize) -> Self {
+        let mut frequencies = rope_frequencies(Config::HEAD_DIM, Config::ROPE_THETA);
+        if let Some(frequency) = index.checked_sub(1).and_then(|index| frequencies[0].get_mut(index)) {
+            *frequency = 0.9 * std::f64::consts::TAU / frames as f64;
+        }
+        Self { rope: RopeTable::with_frequencies(self.grid, &frequencies), ..self }
     }
 
     /// Frames, rows and columns of the latent.
@@ -62,6 +72,11 @@ impl Layout {
     /// Number of tokens, L.
     pub fn token_count(&self) -> usize {
         self.grid.iter().product()
+    }
+
+    /// Frames of tokens.
+    pub(super) fn token_frames(&self) -> usize {
+        self.grid[0]
     }
 
     /// Bytes of the table of positions.
@@ -222,6 +237,26 @@ mod tests {
             let doubled = layout.update(copy, |_, rows| vita_ops::add(rows.clone(), &rows));
             assert_eq!(doubled.to_vec(), x.to_vec().iter().map(|value| 2.0 * value).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn riflex_changes_one_frequency_of_the_frames() {
+        let options = LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX };
+        let layout = || Layout::new(&Config::t2v_1_3b(), [3, 2, 4], options).unwrap();
+        let turned = |layout: &Layout| {
+            let x = Tensor::from_vec([1.0, 0.0].repeat(6 * 64), [6, 1, 128]);
+            vita_ops::rope(x, layout.rope()).to_vec()
+        };
+        let (plain, riflex) = (turned(&layout()), turned(&layout().with_riflex(6, 21)));
+        let last_frame = 4 * 128;
+        let angle = 2.0 * 0.9 * std::f64::consts::TAU / 21.0;
+        let pair = &riflex[last_frame + 10..][..2];
+        assert!((f64::from(pair[0]) - angle.cos()).abs() < 1e-6 && (f64::from(pair[1]) - angle.sin()).abs() < 1e-6);
+        let changed: Vec<usize> = (0..plain.len()).filter(|&i| plain[i] != riflex[i]).map(|i| i % 128 / 2).collect();
+        assert!(!changed.is_empty() && changed.iter().all(|&pair| pair == 5), "{changed:?}");
+        // The first frame stays where it is, and a frequency that is not there changes nothing.
+        assert_eq!(plain[..2 * 128], riflex[..2 * 128]);
+        assert_eq!(turned(&layout().with_riflex(23, 21)), plain);
     }
 
     #[test]

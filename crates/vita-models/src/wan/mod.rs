@@ -17,19 +17,25 @@
 
 mod attention;
 mod block;
+mod cache;
 mod config;
 mod context;
 mod cost;
 mod embedding;
+mod enhance;
 mod error;
 mod head;
 mod layers;
 mod layout;
 mod model;
+mod nag;
+mod pass;
 
+pub use cache::{CacheRule, CacheTables, StepCache, TeaMeasure};
 pub use config::{Config, ImageConfig};
 pub use context::{Context, Prompt};
 pub use cost::Workload;
 pub use error::{Error, Result};
 pub use layout::{HIDDEN_BYTES_MAX, Layout, LayoutOptions};
 pub use model::{OnBlock, Wan};
+pub use pass::{Cached, Nag, NagNumbers, Pass};

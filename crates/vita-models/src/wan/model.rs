@@ -7,11 +7,12 @@ use vita_ops::{Activation, Linear};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
-use super::block::Block;
+use super::attention::NagKeys;
+use super::block::{Block, BlockPrompt};
 use super::embedding::{ImageEmbedding, Time, TimeEmbedding};
 use super::head::Head;
 use super::layers::{Mlp, small};
-use super::{Config, Context, Error, Layout, LayoutOptions, Prompt, Result};
+use super::{Cached, Config, Context, Error, Layout, LayoutOptions, Pass, Prompt, Result};
 
 /// Told after each block: how many are done, of how many. `Break` stops with [`Error::Cancelled`].
 pub type OnBlock<'a> = &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>;
@@ -116,17 +117,68 @@ impl Wan {
         layout: &Layout,
         on_block: OnBlock,
     ) -> Result<Tensor> {
-        self.check(x, timesteps, context, layout)?;
-        let Time { e, e0 } = self.time.forward(as_few(timesteps));
+        self.pass(x, timesteps, context, layout, Pass::default(), on_block)
+    }
 
-        let mut x = self.patch_embedding.forward(&layout.patches(x), Activation::None); // [L, C]
-        for (index, (block, prompt)) in self.blocks.iter().zip(&context.blocks).enumerate() {
-            x = block.forward(x, &e0, prompt, layout);
-            proceed(on_block(index + 1, self.blocks.len()))?;
+    /// [`Self::forward`] with something done otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn pass(
+        &self,
+        x: &Tensor,
+        timesteps: &[f32],
+        context: &Context,
+        layout: &Layout,
+        mut pass: Pass,
+        on_block: OnBlock,
+    ) -> Result<Tensor> {
+        self.check(x, timesteps, context, layout)?;
+        if let Some(nag) = &pass.nag {
+            self.check(x, timesteps, nag.context, layout)?;
         }
-        let patches = self.head.forward(&x, &e); // [L, 4 * out_dim]
+        let time = self.time.forward(as_few(timesteps));
+
+        let x = self.patch_embedding.forward(&layout.patches(x), Activation::None); // [L, C]
+        let cache = pass.cache.take();
+        let x = match cache {
+            None => self.run_blocks(x, &time, context, layout, &pass, on_block)?,
+            Some(Cached { cache, step_index, step_count }) => match cache.residual(&time, &x, step_index, step_count) {
+                Some(residual) => {
+                    proceed(on_block(self.blocks.len(), self.blocks.len()))?;
+                    vita_ops::add(x, &residual)
+                }
+                None => {
+                    let before = x.clone();
+                    let x = self.run_blocks(x, &time, context, layout, &pass, on_block)?;
+                    cache.keep(&time, before, &x);
+                    x
+                }
+            },
+        };
+        let patches = self.head.forward(&x, &time.e); // [L, 4 * out_dim]
         drop(x);
         Ok(layout.latent_of(&patches))
+    }
+
+    /// x: `[L, C]`. Returns `[L, C]`.
+    fn run_blocks(
+        &self,
+        mut x: Tensor,
+        time: &Time,
+        context: &Context,
+        layout: &Layout,
+        pass: &Pass,
+        on_block: OnBlock,
+    ) -> Result<Tensor> {
+        for (index, (block, keys)) in self.blocks.iter().zip(&context.blocks).enumerate() {
+            if !pass.skipped_blocks.contains(&index) {
+                let nag = pass.nag.map(|nag| NagKeys { keys: &nag.context.blocks[index], numbers: nag.numbers });
+                x = block.forward(x, &time.e0, BlockPrompt { keys, nag }, layout, pass.enhance);
+            }
+            proceed(on_block(index + 1, self.blocks.len()))?;
+        }
+        Ok(x)
     }
 
     fn embed_image(&self, features: &Tensor) -> Result<Tensor> {
