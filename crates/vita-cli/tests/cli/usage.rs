@@ -62,7 +62,9 @@ fn help_names_every_command_at_once() {
 #[test]
 fn every_flag_has_a_help() {
     let folder = Folder::new();
-    for command in [&["generate"][..], &["run"], &["inspect"], &["bench", "dit"], &["probe", "sample"], &["probe", "tokenize"]] {
+    for command in
+        [&["generate"][..], &["run"], &["inspect"], &["bench", "dit"], &["probe", "sample"], &["probe", "tokenize"]]
+    {
         let help = folder.success(&[command, &["-h"]].concat());
         let flags = help.lines().filter(|line| line.trim_start().starts_with('-'));
         for flag in flags {

@@ -43,15 +43,15 @@ fn guidance(steps: usize, [first, last]: [f64; 2], way: &str, range: [f64; 2]) -
     let place = |share: f64| ((steps as f64 * share) as usize).min(steps - 1);
     let (start, end) = (place(range[0]), place(range[1]));
     let mut list = vec![1.0; steps];
-    for index in start..=end {
-        let share = if end == start { 0.0 } else { (index - start) as f64 / (end - start) as f64 };
+    for (place, guidance) in list.iter_mut().take(end + 1).skip(start).enumerate() {
+        let share = if end == start { 0.0 } else { place as f64 / (end - start) as f64 };
         let share = match way {
             "ease_in" => share * share,
             "ease_out" => share * (2.0 - share),
             _ => share,
         };
         // To two digits as Python rounds: of the number's exact value.
-        list[index] = format!("{:.2}", first + share * (last - first)).parse().unwrap_or(1.0);
+        *guidance = format!("{:.2}", first + share * (last - first)).parse().unwrap_or(1.0);
     }
     if range[0] > 0.0 {
         list[0] = 1.0;

@@ -20,6 +20,7 @@ pub struct ImageEmbeds {
 
 /// Where a video starts from.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there are a few of these in a run, and tensors are shared")]
 pub enum Start {
     /// From a prompt alone.
     Nothing,
