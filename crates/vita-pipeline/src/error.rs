@@ -228,6 +228,21 @@ pub enum Error {
     /// Guidance without a negative prompt.
     #[error("guidance other than 1 needs a negative prompt")]
     NoNegative,
+    /// Guidance inside the attention of a model that has another attention beside it.
+    #[error("`{file}` attends to an image too, where NAG does not work")]
+    NagWithImageBranch {
+        /// The model's file.
+        file: String,
+    },
+    /// What the wrapper's sampler does not do.
+    #[error("{what} works with ComfyUI's own samplers, not with the Wan wrapper's")]
+    NativeOnly {
+        /// Whose effect it is.
+        what: &'static str,
+    },
+    /// A cache of guided answers with a solver that asks for the unguided ones.
+    #[error("LazyCache does not work with a sampler that looks at the negative prompt's answer alone")]
+    CacheOfGuided,
     /// A prompt that another text encoder encoded.
     #[error("the prompt's embedding is {found} wide, but `{file}` takes {expected}")]
     PromptWidth {
@@ -395,6 +410,9 @@ impl Hint for Error {
             Self::ClipVision(error) => error.hint(),
             Self::Tokenizer(error) => error.hint(),
             Self::Sampling(error) => error.hint(),
+            Self::NagWithImageBranch { .. } => Some("remove WanVideoApplyNAG, or use a model without an image branch".into()),
+            Self::NativeOnly { .. } => Some("remove that node, or use KSampler".into()),
+            Self::CacheOfGuided => Some("use EasyCache, or another sampler".into()),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@
 mod conditioning;
 mod environment;
 mod error;
+mod extras;
 mod frame;
 pub mod guidance;
 pub mod image_to_video;
@@ -34,6 +35,7 @@ mod whole;
 pub use conditioning::{Conditioning, ImageConditioning, KnownFrames};
 pub use environment::Environment;
 pub use error::{Error, Fits};
+pub use extras::{Enhance, NagPrompt, PassCache, ReuseCache, ReusePlace, SkipInNegative, SkipLayers, Span};
 pub use frame::{Frame, Sink, SinkError, pictures};
 pub use guidance::{Cfg, CfgZeroStar};
 pub use latent::{Latent, LatentSpace, NoiseState, latent_format};
@@ -45,11 +47,12 @@ pub use parts::{
 pub use progress::{Event, Observer, Stage};
 pub use residency::{LoadedNetwork, Residency};
 pub use sampling::{
-    Experts, Noise, SampleJob, Sampled, Schedule, Steps, Switch, WrapperJob, WrapperSchedule, basic_schedule, sample,
-    sample_as_wrapper, sample_experts, sample_experts_as_wrapper,
+    Experts, Noise, Passes, SampleJob, Sampled, Schedule, Steps, Switch, WrapperJob, WrapperSchedule, basic_schedule,
+    sample, sample_as_wrapper, sample_experts, sample_experts_as_wrapper,
 };
 pub use vita_base::Cancel;
 pub use vita_models::vae::Tile;
+pub use vita_models::wan::{CacheRule, CacheTables, NagNumbers, TeaMeasure};
 pub use whole::{
     Defaults, FRAME_STEP, FRAMES_MAX, Files, Models, Open, PRESETS, Paths, Preset, SIDE_MAX, SIZE_STEP, Sampling,
     Source, Summary, Takes, VideoRequest, WRAPPER_PREFIX, estimate, make_video,

@@ -10,6 +10,7 @@ use vita_weights::{Checkpoint, Role};
 use super::Part;
 use crate::Error;
 use crate::environment::Environment;
+use crate::extras::{Enhance, NagPrompt, PassCache, ReuseCache, SkipInNegative, SkipLayers};
 use crate::guidance::CfgZeroStar;
 use crate::latent::latent_format;
 use crate::memory::StageMemory;
@@ -29,6 +30,20 @@ pub struct ModelPatches {
     pub shift: Option<f64>,
     /// Guidance whose negative prompt is scaled to fit the prompt.
     pub cfg_zero_star: Option<CfgZeroStar>,
+    /// Guidance away from the model with fewer blocks. ComfyUI's own samplers alone do it.
+    pub skip_layers: Option<SkipLayers>,
+    /// Blocks that are left out for the negative prompt.
+    pub skip_in_negative: Option<SkipInNegative>,
+    /// Passes that repeat earlier ones.
+    pub pass_cache: Option<PassCache>,
+    /// Steps that repeat earlier ones. ComfyUI's own samplers alone do it.
+    pub reuse_cache: Option<ReuseCache>,
+    /// Frames that take more from each other.
+    pub enhance: Option<Enhance>,
+    /// Which frequency of the frames, from 1, RIFLEx slows down.
+    pub riflex: Option<usize>,
+    /// Guidance inside the attention to the prompt.
+    pub nag: Option<NagPrompt>,
 }
 
 impl ModelPatches {
@@ -141,7 +156,14 @@ impl Transformer {
         // What goes in beside the noise: kept, and together with the noise.
         let beside = (config.in_dim - config.out_dim.min(config.in_dim)) * pixels;
         let inputs = if beside > 0 { beside + config.in_dim * pixels } else { 0 };
-        let activations = config.activation_bytes(&workload, LAYOUT) + contexts + latents + inputs;
+        let tokens = latent[0] * latent[1].div_ceil(2) * latent[2].div_ceil(2) * config.dim * size_of::<f32>();
+        // A cache's of each prompt, and what the blocks start from.
+        let cached = self
+            .patches
+            .pass_cache
+            .as_ref()
+            .map_or(0, |cache| (1 + text_keys.len() * cache.rule.kept_tensors()) * tokens);
+        let activations = config.activation_bytes(&workload, LAYOUT) + contexts + latents + inputs + cached;
         StageMemory { stage: Stage::Sampling, weight_bytes: self.part.bytes, activation_bytes: activations as u64 }
     }
 

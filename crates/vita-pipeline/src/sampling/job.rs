@@ -83,6 +83,17 @@ pub struct Sampled {
     pub latent: Latent,
     /// The denoised latent of the last step; the latent itself where no step was run.
     pub denoised: Latent,
+    /// How much the network was asked.
+    pub passes: Passes,
+}
+
+/// Passes through the network in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// How many the steps asked for.
+    pub asked: usize,
+    /// How many of them a cache answered, whose blocks were left out.
+    pub skipped: usize,
 }
 
 impl Steps {

@@ -9,9 +9,10 @@ mod job;
 mod native;
 mod network;
 mod noise_mask;
+mod reuse;
 mod wrapper;
 
 pub use experts::{Experts, Switch, sample_experts};
-pub use job::{Noise, SampleJob, Sampled, Schedule, Steps, basic_schedule};
+pub use job::{Noise, Passes, SampleJob, Sampled, Schedule, Steps, basic_schedule};
 pub use native::sample;
 pub use wrapper::{WrapperJob, WrapperSchedule, sample_as_wrapper, sample_experts_as_wrapper};

@@ -3,11 +3,13 @@
 use vita_sampling::{Denoised, Flow, Run, sample_levels};
 use vita_tensor::Tensor;
 
-use super::job::{Noise, SampleJob, Sampled};
-use super::network::{Network, Which, fitting};
+use super::job::{Noise, Passes, SampleJob, Sampled};
+use super::network::{Network, Place, Which, fitting};
 use super::noise_mask::NoiseMask;
+use super::reuse::Reusing;
 use crate::Error;
 use crate::environment::Environment;
+use crate::extras::{ReusePlace, SkipLayers};
 use crate::frame::is_finite;
 use crate::guidance::{Cfg, CfgZeroStar, guide, needs_negative, zero_star_scale};
 use crate::latent::{Latent, LatentSpace};
@@ -24,7 +26,7 @@ pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled,
     let latent = fitting(&job.latent, &job.model)?;
     let step_count = sigmas.len().saturating_sub(1);
     if step_count == 0 {
-        return Ok(Sampled { denoised: latent.clone(), latent });
+        return Ok(Sampled { denoised: latent.clone(), latent, passes: Passes::default() });
     }
     let [_, frames, rows, columns] = latent.sizes()?;
     let start = latent.samples_in(LatentSpace::Normalised)?;
@@ -37,10 +39,15 @@ pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled,
     };
     let network = Network::load(&job.model, [frames, rows, columns], &job.positive, negative, environment)?;
     let mask = latent.noise_mask.as_ref().map(|mask| NoiseMask::new(mask, [frames, rows, columns])).transpose()?;
+    let flow = Flow::new(job.model.patches().shift())?;
     let mut guided = Guided {
         network: &network,
         cfg: &job.cfg,
         zero_star: job.model.patches().cfg_zero_star,
+        skip_layers: job.model.patches().skip_layers.as_ref(),
+        reuse: job.model.patches().reuse_cache.map(Reusing::new),
+        flow,
+        step_count,
         needs_uncond: solver.needs_uncond,
         mask: mask.map(|mask| Masked {
             mask,
@@ -50,7 +57,7 @@ pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled,
         }),
     };
 
-    let run = Run { solver, flow: Flow::new(job.model.patches().shift())?, sigmas, seed: job.seed };
+    let run = Run { solver, flow, sigmas, seed: job.seed };
     let mut stage = environment.begin(Stage::Sampling, step_count);
     let done = std::cell::Cell::new(0);
     let mut last = None;
@@ -73,7 +80,7 @@ pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled,
     environment.end(stage);
     let out = |samples| Latent { noise_mask: latent.noise_mask.clone(), ..Latent::normalised(samples) };
     let denoised = out(last.unwrap_or_else(|| end.clone()));
-    Ok(Sampled { latent: out(end), denoised })
+    Ok(Sampled { latent: out(end), denoised, passes: guided.passes() })
 }
 
 /// Denoised latents of noisy ones, guided.
@@ -81,6 +88,10 @@ struct Guided<'a> {
     network: &'a Network,
     cfg: &'a Cfg,
     zero_star: Option<CfgZeroStar>,
+    skip_layers: Option<&'a SkipLayers>,
+    reuse: Option<Reusing>,
+    flow: Flow,
+    step_count: usize,
     needs_uncond: bool,
     mask: Option<Masked>,
 }
@@ -109,23 +120,53 @@ impl Guided<'_> {
         Ok(Denoised { guided: held(&made.guided), uncond: made.uncond })
     }
 
+    fn passes(&self) -> Passes {
+        let Passes { asked, skipped } = self.network.passes();
+        let reused = self.reuse.as_ref().map_or(0, |reuse| reuse.skipped_passes());
+        Passes { asked: asked + reused, skipped: skipped + reused }
+    }
+
     /// `x - sigma v`, guided.
     fn unmasked(&self, x: &Tensor, sigma: f32, timesteps: &[f32], step: usize) -> Result<Denoised, Error> {
-        let cfg = self.cfg.at(step);
-        let one = |which| -> Result<Tensor, Error> {
-            let v = self.network.velocity(x, timesteps, which)?;
-            Ok(vita_ops::combine(&[(1.0, x), (-sigma, &v)]))
+        let Some(reuse) = self.reuse.as_ref().filter(|reuse| reuse.is_at(ReusePlace::Guided)) else {
+            return self.guided(x, sigma, timesteps, step);
         };
-        let cond = one(Which::Positive)?;
-        if !needs_negative(cfg) && !self.needs_uncond {
-            return Ok(cond.into());
+        if self.needs_uncond {
+            return Err(Error::CacheOfGuided);
         }
-        let uncond = one(Which::Negative)?;
-        let guided = match self.zero_star {
-            None => guide(&cond, &uncond, cfg),
-            Some(zero) => zero_star(x, &cond, &uncond, cfg, step < zero.zero_steps),
+        let passes = 1 + usize::from(needs_negative(self.cfg.at(step)));
+        let all = || self.guided(x, sigma, timesteps, step).map(|denoised| denoised.guided);
+        let mut answers = reuse.answers(x, self.flow, sigma, [1, passes], &mut |_| all())?;
+        Ok(answers.remove(0).into())
+    }
+
+    fn guided(&self, x: &Tensor, sigma: f32, timesteps: &[f32], step: usize) -> Result<Denoised, Error> {
+        let cfg = self.cfg.at(step);
+        let place = Place { step_index: step, step_count: self.step_count, schedule_count: self.step_count };
+        let moved = |v: &Tensor| vita_ops::combine(&[(1.0, x), (-sigma, v)]);
+        let velocity = |which| self.network.velocity(x, timesteps, which, place);
+        let has_uncond = needs_negative(cfg) || self.needs_uncond;
+        // The negative prompt first: of ComfyUI's batch it is the one whose change decides.
+        let all = if has_uncond { &[Which::Negative, Which::Positive][..] } else { &[Which::Positive] };
+        let mut velocities = match self.reuse.as_ref().filter(|reuse| reuse.is_at(ReusePlace::Velocity)) {
+            None => all.iter().map(|&which| velocity(which)).collect::<Result<Vec<_>, _>>()?,
+            Some(reuse) => reuse.answers(x, self.flow, sigma, [all.len(), 1], &mut |index| velocity(all[index]))?,
         };
-        Ok(Denoised { guided, uncond: self.needs_uncond.then_some(uncond) })
+        let cond = moved(&velocities.pop().expect("one for each prompt"));
+        let uncond = velocities.pop().map(|v| moved(&v));
+        let guided = match (&uncond, self.zero_star) {
+            (None, _) => cond.clone(),
+            (Some(uncond), None) => guide(&cond, uncond, cfg),
+            (Some(uncond), Some(zero)) => zero_star(x, &cond, uncond, cfg, step < zero.zero_steps),
+        };
+        let guided = match self.skip_layers.filter(|skip| skip.holds(self.flow, sigma)) {
+            None => guided,
+            Some(skip) => {
+                let fewer = moved(&self.network.velocity_without(&skip.blocks, x, timesteps, place)?);
+                skip.lead(&guided, &cond, &fewer)
+            }
+        };
+        Ok(Denoised { guided, uncond: uncond.filter(|_| self.needs_uncond) })
     }
 }
 

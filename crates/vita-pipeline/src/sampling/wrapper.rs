@@ -10,11 +10,12 @@ use vita_tensor::{Dims, Tensor};
 
 use super::experts::Switch;
 use super::job::Sampled;
-use super::network::{Network, Which, fitting};
+use super::network::{Network, Place, Which, fitting};
 use crate::environment::Environment;
 use crate::frame::is_finite;
 use crate::guidance::{Cfg, guide, needs_negative, zero_star_scale};
 use crate::latent::{Latent, LatentSpace, NoiseState, join_frames};
+use crate::parts::ModelPatches;
 use crate::progress::Stage;
 use crate::{Conditioning, Error, Transformer};
 
@@ -109,7 +110,8 @@ pub fn sample_as_wrapper(job: &WrapperJob, environment: &mut Environment) -> Res
     };
     let network = Network::load(&job.model, job.latent, &job.positive, negative, environment)?;
     let parted = Parted::new(&whole.noisy, &job.known_frames)?;
-    let model = Model { job, network: &network, parted: &parted };
+    refuse_native(job.model.patches())?;
+    let model = Model { job, network: &network, parted: &parted, step_count, schedule_count: job.schedule_steps() };
 
     let mut stage = environment.begin(Stage::Sampling, step_count);
     // The model and the report of a step are two closures that both need the last denoised latent.
@@ -134,7 +136,7 @@ pub fn sample_as_wrapper(job: &WrapperJob, environment: &mut Environment) -> Res
     let end = parted.together(&end);
     let out = |samples| Latent { noise_state: Some(NoiseState::new(&generator)), ..Latent::normalised(samples) };
     let denoised = last.into_inner().unwrap_or_else(|| end.clone());
-    Ok(Sampled { latent: out(end), denoised: out(denoised) })
+    Ok(Sampled { latent: out(end), denoised: out(denoised), passes: network.passes() })
 }
 
 /// Runs a job with the expert for high noise, then goes on with that for low noise: two samplers, one after the
@@ -166,6 +168,16 @@ pub fn sample_experts_as_wrapper(
     sample_as_wrapper(&low(rest), environment)
 }
 
+/// What only ComfyUI's own samplers do must not be left out in silence.
+fn refuse_native(patches: &ModelPatches) -> Result<(), Error> {
+    let what = match patches {
+        ModelPatches { skip_layers: Some(_), .. } => "SkipLayerGuidanceDiT",
+        ModelPatches { reuse_cache: Some(_), .. } => "EasyCache and LazyCache",
+        _ => return Ok(()),
+    };
+    Err(Error::NativeOnly { what })
+}
+
 /// What a run starts from.
 struct Start {
     /// `[C, T, h, w]`
@@ -174,6 +186,11 @@ struct Start {
 }
 
 impl WrapperJob {
+    /// Steps of the whole schedule.
+    fn schedule_steps(&self) -> usize {
+        self.schedule.sigmas.as_ref().map_or(self.schedule.steps, |sigmas| sigmas.len().saturating_sub(1))
+    }
+
     fn noisy(&self, timetable: &Timetable) -> Result<Start, Error> {
         let [frames, rows, columns] = self.latent;
         let dims = [self.model.latent_channels(), frames, rows, columns];
@@ -207,6 +224,8 @@ struct Model<'a> {
     job: &'a WrapperJob,
     network: &'a Network,
     parted: &'a Parted,
+    step_count: usize,
+    schedule_count: usize,
 }
 
 impl Model<'_> {
@@ -215,8 +234,9 @@ impl Model<'_> {
         let cfg = self.job.cfg.at(at.schedule_index);
         let whole = self.parted.together(x);
         let timesteps = self.parted.timesteps(at.timestep);
+        let place = Place { step_index: at.index, step_count: self.step_count, schedule_count: self.schedule_count };
         let one = |which| -> Result<Tensor, Error> {
-            Ok(self.parted.unknown(&self.network.velocity(&whole, &timesteps, which)?))
+            Ok(self.parted.unknown(&self.network.velocity(&whole, &timesteps, which, place)?))
         };
         let zero_star = self.job.model.patches().cfg_zero_star;
         if zero_star.is_some_and(|zero| at.index < zero.zero_steps) {

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod comfy_runs;
+mod extras;
 mod parts;
 mod support;
 mod systems;

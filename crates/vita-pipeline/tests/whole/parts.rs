@@ -14,12 +14,12 @@ use crate::support::{Heard, alone, nano, picture, within};
 
 const SIZE: VideoSize = VideoSize { width: 32, height: 32, frames: 9 };
 
-fn prompt(text: &str) -> Conditioning {
+pub fn prompt(text: &str) -> Conditioning {
     let encoder = TextEncoder::open(nano("umt5")).unwrap();
     alone(|environment| encoder.encode(text, PromptStyle::Comfy, environment)).unwrap().into()
 }
 
-fn job(model: &Transformer) -> SampleJob {
+pub fn job(model: &Transformer) -> SampleJob {
     SampleJob {
         model: model.patched(|patches| patches.shift = Some(3.0)),
         positive: prompt("a red ball"),
@@ -38,7 +38,7 @@ fn run(job: &SampleJob) -> Vec<f32> {
 }
 
 /// Norm of the difference over norm of the second.
-fn difference(a: &[f32], b: &[f32]) -> f64 {
+pub fn difference(a: &[f32], b: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
     let differences = &mut a.iter().zip(b).map(|(a, b)| f64::from(a - b));
     norm(differences) / norm(&mut b.iter().map(|&b| f64::from(b)))
