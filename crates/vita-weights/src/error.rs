@@ -122,6 +122,42 @@ pub enum ErrorKind {
         /// Why not.
         reason: String,
     },
+    /// A LoRA of which no key names a part of the model.
+    LoraForeign {
+        /// The model.
+        model: String,
+        /// Keys of the file.
+        key_count: usize,
+        /// The first of them.
+        example: Option<String>,
+        /// What the file seems to be.
+        seems: String,
+    },
+    /// A LoRA for a model of another size.
+    LoraShape {
+        /// The model.
+        model: String,
+        /// Canonical name of the layer.
+        layer: String,
+        /// Shape of the change: `[out, in]`, or that of the tensor.
+        found: Vec<usize>,
+        /// Shape of what is changed.
+        expected: Vec<usize>,
+    },
+    /// A layer that is changed in another way than by a LoRA.
+    LoraKind {
+        /// Canonical name of the layer.
+        layer: String,
+        /// Name of the way.
+        kind: &'static str,
+    },
+    /// A change of which a part is missing or wrong.
+    LoraBroken {
+        /// Canonical name of the layer.
+        layer: String,
+        /// What is there.
+        problem: String,
+    },
 }
 
 /// What is wrong in a safetensors header.
@@ -237,6 +273,23 @@ impl fmt::Display for Error {
             ErrorKind::Unsupported { system, reason } => {
                 write!(f, "`{file}` holds {system}, which cannot be run: {reason}")
             }
+            ErrorKind::LoraForeign { model, key_count, example: Some(key), .. } => {
+                write!(f, "`{file}` is no LoRA for {model}: none of its {key_count} keys match, such as `{key}`")
+            }
+            ErrorKind::LoraForeign { model, example: None, .. } => {
+                write!(f, "`{file}` is no LoRA for {model}: it is without tensors")
+            }
+            ErrorKind::LoraShape { model, layer, found, expected } => write!(
+                f,
+                "`{file}` is a LoRA for another size than {model}: it changes {found:?} in `{layer}`, which is \
+                 {expected:?} there"
+            ),
+            ErrorKind::LoraKind { layer, kind } => {
+                write!(f, "`{file}` changes `{layer}` by {kind}, which is not supported")
+            }
+            ErrorKind::LoraBroken { layer, problem } => {
+                write!(f, "the LoRA `{file}` is damaged: for `{layer}` it has {problem}")
+            }
         }
     }
 }
@@ -284,6 +337,16 @@ impl Hint for Error {
                 format!("use this file as the {}, and choose {} here", belongs.noun(), wanted.with_article())
             }
             ErrorKind::WrongKind { wanted, belongs: None, .. } => format!("choose {} here", wanted.with_article()),
+            ErrorKind::LoraForeign { model, seems, .. } => {
+                format!("this file seems to be {seems}; choose a LoRA that was made for {model}")
+            }
+            ErrorKind::LoraShape { model, .. } => {
+                format!("choose a LoRA that was made for {model}, or the model that this one was made for")
+            }
+            ErrorKind::LoraKind { .. } => {
+                "choose a plain LoRA, of `lora_up` and `lora_down` or `lora_B` and `lora_A`".into()
+            }
+            ErrorKind::LoraBroken { .. } => "download the file again, or get it from where it was made".into(),
             ErrorKind::Unsupported { .. } => "choose a text-to-video or image-to-video model of Wan 2.1 or 2.2".into(),
         })
     }

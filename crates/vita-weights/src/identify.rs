@@ -249,7 +249,7 @@ fn storage(weights: &Weights, formats: &BTreeMap<String, String>) -> String {
 fn other_part(checkpoint: &Checkpoint) -> Option<Part> {
     let any = |test: fn(&str) -> bool| checkpoint.tensors().any(|(key, _)| test(key));
     let is_lora = any(|key| {
-        [".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".hada_w1_a", ".lokr_w"]
+        [".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", "lora.down.", "lora.up.", ".hada_w1_a", ".lokr_w"]
             .iter()
             .any(|mark| key.contains(mark))
     });

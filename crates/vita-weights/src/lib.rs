@@ -6,6 +6,7 @@
 //! - [`Checkpoint::weights`] finds a network in it, whatever dialect names its tensors (ComfyUI,
 //!   kijai, official, diffusers; prefixes; plain and scaled fp8), and gives them to a loader as
 //!   [`Weights`], scope by scope, under one naming a network ([`Role`] says which).
+//! - [`Lora::of`] reads what a LoRA changes of a transformer, by the same names.
 //! - [`identify`] says what a file is; errors use it to say what a file seems to be.
 //!
 //! Files are untrusted: every number in them is checked, and what is wrong is an [`Error`] with a
@@ -20,6 +21,7 @@ mod fp8;
 mod gguf;
 mod identify;
 mod looks;
+mod lora;
 mod mmap;
 mod naming;
 mod networks;
@@ -35,6 +37,7 @@ pub use checkpoint::{Checkpoint, ElementType, Stored};
 pub use error::{Error, ErrorKind, HeaderProblem, Result};
 pub use identify::{Identity, Kind, Part, TypeCount, identify};
 pub use looks::Looks;
+pub use lora::{Lora, LowRank, Patch};
 pub use networks::Layout;
 pub use networks::clip_vision::ClipVisionFacts;
 pub use networks::dit::{DitFacts, DitVariant};

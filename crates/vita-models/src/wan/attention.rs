@@ -6,11 +6,13 @@ use vita_ops::{Activation, AttentionOptions, Linear, add, attention, rms_norm, r
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
+use super::adapt::Change;
 use super::layers::{linear, small};
 use super::layout::{Layout, Part};
 use super::{Config, NagNumbers, Result, enhance, nag};
 
 /// What both kinds are made of.
+#[derive(Clone)]
 struct Attention {
     q: Linear,
     k: Linear,
@@ -21,6 +23,7 @@ struct Attention {
 }
 
 /// `self_attn`.
+#[derive(Clone)]
 pub struct SelfAttention(Attention);
 
 /// Queries, keys and values of all tokens, `[L, H, D]`, normalised and turned.
@@ -35,6 +38,10 @@ pub struct Projected {
 impl SelfAttention {
     pub fn load(weights: &Weights, dim: usize) -> Result<Self> {
         Attention::load(weights, dim).map(Self)
+    }
+
+    pub fn change(&mut self, name: &str, change: &mut Change) {
+        self.0.change(name, change);
     }
 
     /// `rows` gives a part's normalised and modulated rows, `[l, C]`; `weight` is that of Enhance-A-Video.
@@ -68,12 +75,14 @@ impl SelfAttention {
 }
 
 /// `cross_attn`.
+#[derive(Clone)]
 pub struct CrossAttention {
     layers: Attention,
     image: Option<ImageLayers>,
 }
 
 /// The image branch: the same queries, keys and values of their own.
+#[derive(Clone)]
 struct ImageLayers {
     k_img: Linear,
     v_img: Linear,
@@ -113,6 +122,15 @@ impl CrossAttention {
             }),
         };
         Ok(Self { layers: Attention::load(weights, dim)?, image })
+    }
+
+    pub fn change(&mut self, name: &str, change: &mut Change) {
+        self.layers.change(name, change);
+        if let Some(ImageLayers { k_img, v_img, norm_k_img }) = &mut self.image {
+            change.linear(&format!("{name}.k_img"), k_img);
+            change.linear(&format!("{name}.v_img"), v_img);
+            change.tensor(&format!("{name}.norm_k_img.weight"), norm_k_img);
+        }
     }
 
     /// text: `[S, C]`; image: `[n, C]`, left out where the model has no branch for it.
@@ -168,6 +186,15 @@ impl Attention {
             norm_q: small(weights, "norm_q.weight", &[dim])?,
             norm_k: small(weights, "norm_k.weight", &[dim])?,
         })
+    }
+
+    fn change(&mut self, name: &str, change: &mut Change) {
+        let Self { q, k, v, o, norm_q, norm_k } = self;
+        for (layer, linear) in [("q", q), ("k", k), ("v", v), ("o", o)] {
+            change.linear(&format!("{name}.{layer}"), linear);
+        }
+        change.tensor(&format!("{name}.norm_q.weight"), norm_q);
+        change.tensor(&format!("{name}.norm_k.weight"), norm_k);
     }
 
     fn size_bytes(&self) -> usize {

@@ -5,12 +5,14 @@ use vita_ops::{Activation, Affine, add, gated_add, layer_norm};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
+use super::adapt::Change;
 use super::attention::{CrossAttention, CrossKeys, NagKeys, SelfAttention};
 use super::layers::{LayerNorm, Mlp, Modulation};
 use super::layout::Layout;
 use super::{Config, Result};
 
 /// `blocks.N`. `norm1` and `norm2` have no weights.
+#[derive(Clone)]
 pub struct Block {
     modulation: Modulation, // [6, C]
     self_attn: SelfAttention,
@@ -37,6 +39,16 @@ impl Block {
             cross_attn: CrossAttention::load(&weights.scope("cross_attn"), config)?,
             ffn: Mlp::load(&weights.scope("ffn"), [dim, ffn_dim, dim], Activation::GeluTanh)?,
         })
+    }
+
+    /// Changes everything in the block; `name` is `blocks.N`.
+    pub fn change(&mut self, name: &str, change: &mut Change) {
+        let Self { modulation, self_attn, norm3, cross_attn, ffn } = self;
+        modulation.change(name, change);
+        self_attn.change(&format!("{name}.self_attn"), change);
+        norm3.change(&format!("{name}.norm3"), change);
+        cross_attn.change(&format!("{name}.cross_attn"), change);
+        ffn.change(&format!("{name}.ffn"), change);
     }
 
     /// x: `[L, C]`, e: `[1 or T, 6, C]`, enhance: the weight of Enhance-A-Video. Returns `[L, C]`.

@@ -4,10 +4,12 @@ use vita_ops::{Activation, Linear, add, to_f32};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
+use super::adapt::Change;
 use super::layers::{LayerNorm, Mlp, linear, small};
 use super::{Config, ImageConfig, Result};
 
 /// `time_embedding` and `time_projection`.
+#[derive(Clone)]
 pub struct TimeEmbedding {
     time_embedding: Mlp,
     time_projection: Linear,
@@ -30,6 +32,11 @@ impl TimeEmbedding {
             time_projection: linear(weights, "time_projection.1", 6 * dim, dim)?,
             freq_dim,
         })
+    }
+
+    pub fn change(&mut self, change: &mut Change) {
+        self.time_embedding.change("time_embedding", change);
+        change.linear("time_projection.1", &mut self.time_projection);
     }
 
     /// timesteps: `1000 * sigma`, one for the video or one a latent frame.
@@ -59,6 +66,7 @@ fn sinusoids(timesteps: &[f32], width: usize) -> Tensor {
 }
 
 /// `img_emb`: from CLIP's image features to the width of the blocks.
+#[derive(Clone)]
 pub struct ImageEmbedding {
     /// `proj.0`, `proj.1`, `proj.3` and `proj.4`; 2 is the activation.
     proj_0: LayerNorm,
@@ -85,6 +93,17 @@ impl ImageEmbedding {
             proj_4: LayerNorm::load(&proj.scope("4"), dim, EPSILON)?,
             emb_pos: emb_pos.transpose()?,
         })
+    }
+
+    pub fn change(&mut self, change: &mut Change) {
+        let Self { proj_0, proj_1, proj_3, proj_4, emb_pos } = self;
+        proj_0.change("img_emb.proj.0", change);
+        change.linear("img_emb.proj.1", proj_1);
+        change.linear("img_emb.proj.3", proj_3);
+        proj_4.change("img_emb.proj.4", change);
+        if let Some(emb_pos) = emb_pos {
+            change.tensor("img_emb.emb_pos", emb_pos);
+        }
     }
 
     /// features: `[n, image_dim]`, 257 an image. Returns `[n, C]`; with a table of positions, at most as many rows

@@ -64,6 +64,14 @@ pub enum Error {
     /// A context that another model made.
     #[error("the prompt was prepared for a model of other sizes")]
     ContextOfAnother,
+    /// A LoRA that was read for another model.
+    #[error("the LoRA `{file}` was read for another model: this one has no such `{layer}`")]
+    LoraOfAnother {
+        /// The LoRA.
+        file: String,
+        /// A layer that is not there, or has another shape.
+        layer: String,
+    },
     /// The caller's callback asked to stop.
     #[error("cancelled")]
     Cancelled,

@@ -4,11 +4,13 @@ use vita_ops::{Activation, Linear};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
+use super::adapt::Change;
 use super::block::modulated;
 use super::layers::{Modulation, linear};
 use super::{Config, Result};
 
 /// `head`. Its norm has no weights.
+#[derive(Clone)]
 pub struct Head {
     modulation: Modulation, // [2, C]
     head: Linear,
@@ -21,6 +23,11 @@ impl Head {
             modulation: Modulation::load(weights, 2, config.dim)?,
             head: linear(weights, "head", patch * config.out_dim, config.dim)?,
         })
+    }
+
+    pub fn change(&mut self, change: &mut Change) {
+        self.modulation.change("head", change);
+        change.linear("head.head", &mut self.head);
     }
 
     /// x: `[L, C]`, e: `[1 or T, C]`. Returns `[L, 4 * out_dim]`, channels innermost.

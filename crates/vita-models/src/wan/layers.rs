@@ -5,6 +5,7 @@ use vita_tensor::{DType, Tensor};
 use vita_weights::{Weight, Weights};
 
 use super::Result;
+use super::adapt::Change;
 
 /// Loads the linear layer `name` (`NAME.weight`, `NAME.bias`), its weight in the dtype of the file.
 pub fn linear(weights: &Weights, name: &str, out_features: usize, in_features: usize) -> Result<Linear> {
@@ -22,6 +23,7 @@ pub fn small(weights: &Weights, name: &str, dims: &[usize]) -> Result<Tensor> {
 }
 
 /// `layer_norm(x) * weight + bias`.
+#[derive(Clone)]
 pub struct LayerNorm {
     weight: Tensor, // [C]
     bias: Tensor,   // [C]
@@ -33,6 +35,11 @@ impl LayerNorm {
         Ok(Self { weight: small(weights, "weight", &[dim])?, bias: small(weights, "bias", &[dim])?, epsilon })
     }
 
+    pub fn change(&mut self, name: &str, change: &mut Change) {
+        change.tensor(&format!("{name}.weight"), &mut self.weight);
+        change.tensor(&format!("{name}.bias"), &mut self.bias);
+    }
+
     /// x: `[L, C]`. Returns `[L, C]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         layer_norm(x, Affine::Weight { weight: &self.weight, bias: &self.bias }, self.epsilon)
@@ -40,6 +47,7 @@ impl LayerNorm {
 }
 
 /// Two linear layers with an activation between; checkpoints number the activation 1.
+#[derive(Clone)]
 pub struct Mlp {
     layer_0: Linear,
     activation: Activation,
@@ -56,6 +64,11 @@ impl Mlp {
         })
     }
 
+    pub fn change(&mut self, name: &str, change: &mut Change) {
+        change.linear(&format!("{name}.0"), &mut self.layer_0);
+        change.linear(&format!("{name}.2"), &mut self.layer_2);
+    }
+
     /// x: `[L, in]`, by value so that it is gone before the result is there. Returns `[L, out]`.
     pub fn forward(&self, x: Tensor) -> Tensor {
         let hidden = self.layer_0.forward(&x, self.activation);
@@ -69,12 +82,18 @@ impl Mlp {
 }
 
 /// The learned part of shifts, scales and gates: a row for each, to which the timestep's part is added.
+#[derive(Clone)]
 pub struct Modulation(Tensor); // [N, C]
 
 impl Modulation {
     /// Loads `NAME.modulation`, `[1, N, C]`.
     pub fn load(weights: &Weights, rows: usize, dim: usize) -> Result<Self> {
         Ok(Self(small(weights, "modulation", &[1, rows, dim])?.reshape([rows, dim])))
+    }
+
+    /// `name` is that of the block or head.
+    pub fn change(&mut self, name: &str, change: &mut Change) {
+        change.tensor(&format!("{name}.modulation"), &mut self.0);
     }
 
     /// Row `index` plus each row of `e`: `[T, C]`. Returns `[T, C]`.

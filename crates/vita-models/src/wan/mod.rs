@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Wan::load(weights)                                  once a checkpoint
+//! wan.adapted(LoRAs)                                  once a run, if there are any
 //! wan.layout(latent size)                             once a size: positions, and the parts of the work
 //! wan.context(prompt, image features)                 once a prompt: keys and values of every block
 //! wan.forward(x, timesteps, context, layout, ..)      once a step
@@ -15,6 +16,7 @@
 //!
 //! L video tokens, T latent frames, C width, H heads of D = 128.
 
+mod adapt;
 mod attention;
 mod block;
 mod cache;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use vita_ops::{Activation, Linear};
 use vita_tensor::Tensor;
-use vita_weights::Weights;
+use vita_weights::{Lora, Weights};
 
+use super::adapt::{Change, unused};
 use super::attention::NagKeys;
 use super::block::{Block, BlockPrompt};
 use super::embedding::{ImageEmbedding, Time, TimeEmbedding};
@@ -18,6 +19,7 @@ use super::{Cached, Config, Context, Error, Layout, LayoutOptions, Pass, Prompt,
 pub type OnBlock<'a> = &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>;
 
 /// A loaded Wan transformer.
+#[derive(Clone)]
 pub struct Wan {
     config: Config,
     patch_embedding: Linear,
@@ -55,6 +57,37 @@ impl Wan {
             head: Head::load(&weights.scope("head"), &config)?,
             config,
         })
+    }
+
+    /// The same network with LoRAs, each with its strength. Its large weights are shared with this one, which stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// If a LoRA was read for another transformer.
+    pub fn adapted(&self, loras: &[(&Lora, f32)]) -> Result<Self> {
+        let mut adapted = self.clone();
+        for &(lora, strength) in loras {
+            let mut change = Change::new(lora, strength);
+            adapted.change(&mut change);
+            if let Some(layer) = unused(&change) {
+                return Err(Error::LoraOfAnother { file: lora.file().to_owned(), layer });
+            }
+        }
+        Ok(adapted)
+    }
+
+    fn change(&mut self, change: &mut Change) {
+        let Self { config: _, patch_embedding, text_embedding, time, img_emb, blocks, head } = self;
+        change.linear("patch_embedding", patch_embedding);
+        text_embedding.change("text_embedding", change);
+        time.change(change);
+        if let Some(img_emb) = img_emb {
+            img_emb.change(change);
+        }
+        for (index, block) in blocks.iter_mut().enumerate() {
+            block.change(&format!("blocks.{index}"), change);
+        }
+        head.change(change);
     }
 
     /// Sizes of the network.

@@ -210,6 +210,53 @@ pub fn facts(weights: &Weights) -> Result<DitFacts> {
     })
 }
 
+/// What diffusers calls a layer, or a tensor without layer, of a canonical name; nothing where it has no other name.
+pub fn spellings_in_diffusers(layer: &str) -> Vec<String> {
+    const OF_BLOCKS: [&str; 19] = [
+        "attn1.to_q",
+        "attn1.to_k",
+        "attn1.to_v",
+        "attn1.to_out.0",
+        "attn1.norm_q",
+        "attn1.norm_k",
+        "attn2.to_q",
+        "attn2.to_k",
+        "attn2.to_v",
+        "attn2.to_out.0",
+        "attn2.norm_q",
+        "attn2.norm_k",
+        "attn2.add_k_proj",
+        "attn2.add_v_proj",
+        "attn2.norm_added_k",
+        "norm2",
+        "ffn.net.0.proj",
+        "ffn.net.2",
+        "scale_shift_table",
+    ];
+    const OF_ALL: [&str; 12] = [
+        "scale_shift_table",
+        "condition_embedder.image_embedder.pos_embed",
+        "condition_embedder.time_embedder.linear_1",
+        "condition_embedder.time_embedder.linear_2",
+        "condition_embedder.text_embedder.linear_1",
+        "condition_embedder.text_embedder.linear_2",
+        "condition_embedder.time_proj",
+        "condition_embedder.image_embedder.norm1",
+        "condition_embedder.image_embedder.ff.net.0.proj",
+        "condition_embedder.image_embedder.ff.net.2",
+        "condition_embedder.image_embedder.norm2",
+        "proj_out",
+    ];
+    let canonical = |name: &str| match name.ends_with("scale_shift_table") || name.ends_with("pos_embed") {
+        true => from_diffusers(name),
+        false => split_leaf(&from_diffusers(&format!("{name}.weight"))).0.to_owned(),
+    };
+    let of_block =
+        split_index(layer, "blocks.").map(|(index, _)| OF_BLOCKS.map(|name| format!("blocks.{index}.{name}")));
+    let all = of_block.map_or_else(|| OF_ALL.map(str::to_owned).to_vec(), |names| names.to_vec());
+    all.into_iter().filter(|name| canonical(name) == layer).collect()
+}
+
 /// Diffusers gives layers other names, and swaps those of the norms: its `norm2` is Wan's `norm3`.
 fn from_diffusers(name: &str) -> String {
     match name {
