@@ -41,8 +41,8 @@ pub use guidance::{Cfg, CfgZeroStar};
 pub use latent::{Latent, LatentSpace, NoiseState, latent_format};
 pub use memory::{Estimate, StageMemory};
 pub use parts::{
-    ClipCrop, ClipFeatures, ClipVision, DecodeOptions, ModelPatches, PromptStyle, TextEncoder, TextRows, Transformer,
-    Vae, below_each_other,
+    ClipCrop, ClipFeatures, ClipVision, DecodeOptions, LoraAt, ModelPatches, PromptStyle, TextEncoder, TextRows,
+    Transformer, Vae, below_each_other,
 };
 pub use progress::{Event, Observer, Stage};
 pub use residency::{LoadedNetwork, Residency};

@@ -13,7 +13,7 @@ pub use clip_vision::{ClipFeatures, ClipVision, below_each_other};
 pub use text_encoder::{PromptStyle, TextEncoder};
 pub use text_rows::TextRows;
 pub(crate) use transformer::{LAYOUT, MASK_CHANNELS};
-pub use transformer::{ModelPatches, Transformer};
+pub use transformer::{LoraAt, ModelPatches, Transformer};
 pub use vae::{DecodeOptions, Vae};
 pub use vita_models::clip_vision::Crop as ClipCrop;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vita_models::vae::LatentFormat;
 use vita_models::wan::{self, HIDDEN_BYTES_MAX, LayoutOptions, Wan};
-use vita_weights::{Checkpoint, Role};
+use vita_weights::{Checkpoint, Lora, Role};
 
 use super::Part;
 use crate::Error;
@@ -23,13 +23,15 @@ pub struct Transformer {
     patches: ModelPatches,
 }
 
-/// What is changed about a transformer for a run. None of it touches loaded weights.
+/// What is changed about a transformer for a run. None of it touches loaded weights: LoRAs are kept beside them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelPatches {
     /// Flow shift of the noise levels; `None` is [`ModelPatches::SHIFT`].
     pub shift: Option<f64>,
     /// Guidance whose negative prompt is scaled to fit the prompt.
     pub cfg_zero_star: Option<CfgZeroStar>,
+    /// LoRAs, added one after the other.
+    pub loras: Vec<LoraAt>,
     /// Guidance away from the model with fewer blocks. ComfyUI's own samplers alone do it.
     pub skip_layers: Option<SkipLayers>,
     /// Blocks that are left out for the negative prompt.
@@ -44,6 +46,19 @@ pub struct ModelPatches {
     pub riflex: Option<usize>,
     /// Guidance inside the attention to the prompt.
     pub nag: Option<NagPrompt>,
+}
+
+/// A LoRA at a strength.
+#[derive(Clone, Debug)]
+pub struct LoraAt {
+    lora: Arc<Lora>,
+    strength: f32,
+}
+
+impl PartialEq for LoraAt {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.lora, &other.lora) && self.strength == other.strength
+    }
 }
 
 impl ModelPatches {
@@ -82,6 +97,22 @@ impl Transformer {
         let mut patched = self.clone();
         change(&mut patched.patches);
         patched
+    }
+
+    /// The same network with one more LoRA; at a strength of 0, as it was.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no LoRA for this network; if the strength is no number.
+    pub fn with_lora(&self, path: impl AsRef<Path>, strength: f64) -> Result<Self, Error> {
+        if !strength.is_finite() {
+            let value = strength.to_string();
+            return Err(Error::Number { what: "strength of a LoRA", value, range: "a number" });
+        }
+        if strength == 0.0 {
+            return Ok(self.clone());
+        }
+        let lora = Arc::new(Lora::of(&Checkpoint::open(path)?, &self.part.weights)?);
+        Ok(self.patched(|patches| patches.loras.push(LoraAt { lora, strength: strength as f32 })))
     }
 
     /// What is changed about it.
@@ -136,12 +167,21 @@ impl Transformer {
 
     pub(crate) fn load(&self, memory: StageMemory, environment: &mut Environment) -> Result<Arc<Wan>, Error> {
         let part = &self.part;
-        environment.network(&part.id, memory, part.config.layers, |environment, loading| {
+        let wan = environment.network(&part.id, memory, part.config.layers, |environment, loading| {
             Ok(Wan::load(&part.weights, &mut |_, _| {
                 environment.step(loading);
                 environment.proceed()
             })?)
-        })
+        })?;
+        let loras = &self.patches.loras;
+        if loras.is_empty() {
+            return Ok(wan);
+        }
+        for text in loras.iter().filter_map(|lora| lora.lora.warning()) {
+            environment.warn(text);
+        }
+        let loras: Vec<(&Lora, f32)> = loras.iter().map(|lora| (&*lora.lora, lora.strength)).collect();
+        Ok(Arc::new(wan.adapted(&loras)?))
     }
 
     /// What sampling a latent of `[T, h, w]` takes, with the keys of each prompt.
@@ -164,7 +204,10 @@ impl Transformer {
             .as_ref()
             .map_or(0, |cache| (1 + text_keys.len() * cache.rule.kept_tensors()) * tokens);
         let activations = config.activation_bytes(&workload, LAYOUT) + contexts + latents + inputs + cached;
-        StageMemory { stage: Stage::Sampling, weight_bytes: self.part.bytes, activation_bytes: activations as u64 }
+        // LoRAs lie beside the weights, packed anew for each run.
+        let loras: usize = self.patches.loras.iter().map(|lora| lora.lora.size_bytes()).sum();
+        let activation_bytes = (activations + loras) as u64;
+        StageMemory { stage: Stage::Sampling, weight_bytes: self.part.bytes, activation_bytes }
     }
 
     /// A part of the network that holds values that are not numbers itself.

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod comfy_runs;
+mod loras;
 mod extras;
 mod parts;
 mod support;
