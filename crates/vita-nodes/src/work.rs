@@ -1,9 +1,10 @@
 //! The pipeline's work inside a node: events, previews and errors on their way out.
 
+use std::path::Path;
 use std::time::Duration;
 
 use vita_graph::{Context, NodeError};
-use vita_pipeline::{Environment, Error, Event, Observer, Stage};
+use vita_pipeline::{Environment, Error, Event, Observer, Stage, Transformer};
 
 use crate::studio::studio;
 
@@ -49,6 +50,14 @@ pub(crate) fn run_part<T>(
         residency: &studio.residency,
     };
     work(&mut environment).map_err(node_error)
+}
+
+/// A model with one more LoRA; at a strength of 0, as it was.
+///
+/// # Errors
+/// If the file cannot be read, or is no LoRA for this model.
+pub(crate) fn with_lora(model: &Transformer, path: &Path, strength: f64) -> Result<Transformer, NodeError> {
+    model.with_lora(path, strength).map_err(node_error)
 }
 
 /// An error of the pipeline as a node's.

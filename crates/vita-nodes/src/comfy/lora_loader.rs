@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::studio::Studio;
-use crate::work::not_yet;
+use crate::work::with_lora;
 
 pub struct LoraLoader;
 
@@ -24,10 +24,11 @@ impl Node for LoraLoader {
     fn run(&self, inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
         let model = inputs.object::<Transformer>("model")?;
         let clip = inputs.object::<TextEncoder>("clip")?;
-        if inputs.float("strength_model")? != 0.0 || inputs.float("strength_clip")? != 0.0 {
-            let path = context.host::<Studio>().model_file("loras", inputs.text("lora_name")?)?;
-            return Err(not_yet(&format!("applying a LoRA (`{}`)", path.display())));
+        let strength = inputs.float("strength_model")?;
+        if strength == 0.0 {
+            return Ok(Outputs::values([Value::Object(model), Value::Object(clip)]));
         }
-        Ok(Outputs::values([Value::Object(model), Value::Object(clip)]))
+        let path = context.host::<Studio>().model_file("loras", inputs.text("lora_name")?)?;
+        Ok(Outputs::values([Value::object(with_lora(&model, &path, strength)?), Value::Object(clip)]))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 use crate::studio::Studio;
-use crate::work::not_yet;
+use crate::work::with_lora;
 
 pub struct LoraLoaderModelOnly;
 
@@ -18,10 +18,11 @@ impl Node for LoraLoaderModelOnly {
 
     fn run(&self, inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
         let model = inputs.object::<Transformer>("model")?;
-        if inputs.float("strength_model")? != 0.0 {
-            let path = context.host::<Studio>().model_file("loras", inputs.text("lora_name")?)?;
-            return Err(not_yet(&format!("applying a LoRA (`{}`)", path.display())));
+        let strength = inputs.float("strength_model")?;
+        if strength == 0.0 {
+            return one(Value::Object(model));
         }
-        one(Value::Object(model))
+        let path = context.host::<Studio>().model_file("loras", inputs.text("lora_name")?)?;
+        one(Value::object(with_lora(&model, &path, strength)?))
     }
 }

@@ -7,7 +7,7 @@ use vita_graph::{Field, Inputs, NodeError, link, switch};
 use super::fields::OrElse;
 use crate::data::Transformer;
 use crate::studio::Studio;
-use crate::work::not_yet;
+use crate::work::{not_yet, with_lora};
 
 /// LoRAs in order; none of strength 0.
 #[derive(Clone, Debug, Default)]
@@ -49,16 +49,11 @@ pub const NONE: &str = "none";
 /// A model with the LoRAs of the input `lora`.
 ///
 /// # Errors
-/// If there are some: they are not built in yet.
+/// If one cannot be read, or is not for this model.
 pub fn apply(model: Transformer, inputs: &Inputs) -> Result<Transformer, NodeError> {
-    match inputs.optional::<Loras>("lora")?.as_deref() {
-        Some(Loras(loras)) if !loras.is_empty() => {
-            let all: Vec<String> =
-                loras.iter().map(|lora| format!("`{}` at {}", lora.file.display(), lora.strength)).collect();
-            Err(not_yet(&format!("applying a LoRA ({})", all.join(", "))))
-        }
-        _ => Ok(model),
-    }
+    let loras = inputs.optional::<Loras>("lora")?;
+    let mut loras = loras.iter().flat_map(|loras| &loras.0);
+    loras.try_fold(model, |model, lora| with_lora(&model, &lora.file, lora.strength))
 }
 
 /// LoRAs that came before.
