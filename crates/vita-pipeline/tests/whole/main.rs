@@ -3,8 +3,8 @@
 
 mod bad_input;
 mod comfy_runs;
-mod loras;
 mod extras;
+mod loras;
 mod parts;
 mod support;
 mod systems;
