@@ -1,6 +1,7 @@
 //! Repository chores: `cargo run --release -p xtask -- CHORE`.
 #![forbid(unsafe_code)]
 
+mod caches;
 mod judge;
 mod kernels;
 
@@ -13,6 +14,8 @@ enum Chore {
     Kernels(kernels::Arguments),
     /// Make the videos of `assets/nano/eval.json` and say how many follow their prompts.
     Judge(judge::Arguments),
+    /// Say what the step caches and the like save and change on the small model.
+    Caches(caches::Arguments),
 }
 
 fn main() -> std::process::ExitCode {
@@ -22,6 +25,7 @@ fn main() -> std::process::ExitCode {
             Ok(())
         }
         Chore::Judge(arguments) => judge::run(&arguments),
+        Chore::Caches(arguments) => caches::run(&arguments),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
