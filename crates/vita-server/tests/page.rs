@@ -44,7 +44,7 @@ async fn without_the_editor_there_is_a_small_page() {
             assert_eq!(get_with(&server, &format!("/{link}"), &[("if-none-match", tag)]).await.status, 304);
         }
     }
-    for module in ["page.js", "graphs.js", "server.js"] {
+    for module in ["page.js", "graphs.js", "server.js", "editor.js"] {
         let script = server.get(&format!("/vitascope/{module}")).await;
         assert_eq!(script.headers["content-type"], "application/javascript; charset=utf-8");
         assert!(!script.text().contains("http://") && !script.text().contains("https://"), "{module}");
@@ -104,7 +104,7 @@ async fn the_editor_is_served_where_it_is_installed() {
     assert_eq!(refused.text(), "plain");
     assert_eq!(
         server.get("/extensions").await.json(),
-        json!(["/extensions/core/deep/two.js", "/extensions/core/one.js"])
+        json!(["/extensions/core/deep/two.js", "/extensions/core/one.js", "/vitascope/editor.js"])
     );
     assert_eq!(server.get("/vitascope").await.status, 200);
     assert_eq!(server.post("/assets/index-B2.js", "").await.status, 404);

@@ -448,13 +448,18 @@ async fn a_page_that_comes_back_learns_which_node_runs() {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let mut client = listening.join("me").await;
-        if let Ok(Some(Ok(Message::Text(text)))) =
+        let mut told: Vec<Json> = Vec::new();
+        while let Ok(Some(Ok(Message::Text(text)))) =
             tokio::time::timeout(Duration::from_millis(50), client.0.next()).await
         {
-            let event: Json = serde_json::from_str(&text).unwrap();
-            if event == json!({ "type": "executing", "data": { "node": "1" } }) {
-                break;
-            }
+            told.push(serde_json::from_str(&text).unwrap());
+        }
+        if let [start, node, ..] = &told[..]
+            && *node == json!({ "type": "executing", "data": { "node": "1" } })
+        {
+            assert_eq!(start["type"], "execution_start");
+            assert!(start["data"]["prompt_id"].is_string() && start["data"]["timestamp"].is_u64());
+            break;
         }
         assert!(tokio::time::Instant::now() < deadline, "the node was never told");
     }

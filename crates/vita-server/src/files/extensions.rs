@@ -13,14 +13,16 @@ use super::blocking;
 use super::send::{self, Described};
 use crate::App;
 use crate::body::reply;
+use crate::page::EDITOR_SCRIPT;
 
-/// `GET /extensions`: the path of every script under the editor's `extensions`.
+/// `GET /extensions`: the path of every script under the editor's `extensions`, and of ours.
 pub(crate) async fn scripts(State(app): State<Arc<App>>) -> Response {
     let Some(root) = app.config.front_end_root.clone() else { return reply(&json!([])) };
     blocking(move || {
         let mut scripts = Vec::new();
         collect_scripts(&root.join("extensions"), "/extensions", &mut scripts);
         scripts.sort_unstable();
+        scripts.push(EDITOR_SCRIPT.to_owned());
         reply(&scripts)
     })
     .await

@@ -33,7 +33,11 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("page.js", "application/javascript; charset=utf-8", include_bytes!("../../../../web/page.js")),
     ("graphs.js", "application/javascript; charset=utf-8", include_bytes!("../../../../web/graphs.js")),
     ("server.js", "application/javascript; charset=utf-8", include_bytes!("../../../../web/server.js")),
+    ("editor.js", "application/javascript; charset=utf-8", include_bytes!("../../../../web/editor.js")),
 ];
+
+/// What the program adds to the editor, in its list of scripts.
+pub(crate) const EDITOR_SCRIPT: &str = "/vitascope/editor.js";
 
 /// Our page has no inline script, so a prompt or a file name that is shown can never become one.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \

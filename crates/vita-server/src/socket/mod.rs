@@ -118,10 +118,10 @@ impl Hub {
         let mut members = lock(&self.shared.members);
         let data = json!({ "status": exec_info(remaining()), "sid": member.id });
         member.push(Frame::event("status", &data, Lane::Kept));
-        if let Some(Running { client_id: Some(client), node: Some(node) }) = &*lock(&self.shared.running)
-            && **client == *member.id
+        if let Some(running) = &*lock(&self.shared.running)
+            && running.client_id.as_deref() == Some(&*member.id)
         {
-            member.push(Frame::event("executing", &json!({ "node": node }), Lane::Kept));
+            running.retold().for_each(|frame| member.push(frame));
         }
         members.insert(member.id.clone(), Arc::clone(&member));
         member
@@ -203,8 +203,14 @@ impl Shared {
         }
     }
 
-    fn set_running(&self, job: &Job, node: Option<&str>) {
-        *lock(&self.running) = Some(Running { client_id: job.client_id.clone(), node: node.map(Into::into) });
+    fn set_running(&self, running: Running) {
+        *lock(&self.running) = Some(running);
+    }
+
+    fn set_running_node(&self, node: &str) {
+        if let Some(running) = &mut *lock(&self.running) {
+            running.node = Some(node.to_owned());
+        }
     }
 
     fn clear_running(&self) {

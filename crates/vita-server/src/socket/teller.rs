@@ -40,7 +40,7 @@ impl Teller<'_> {
             News::Status(remaining) => self.shared.broadcast(&status(remaining)),
             News::Started { job, at_ms } => {
                 self.nodes.clear();
-                self.shared.set_running(&job, None);
+                self.shared.set_running(Running::begun(&job, at_ms));
                 self.to_client(&job, "execution_start", Lane::Kept, || run::moment(&job.id, at_ms));
             }
             News::Cached { job, at_ms, nodes } => {
@@ -49,7 +49,7 @@ impl Teller<'_> {
             News::Node { job, node } => {
                 self.set(&node, 0, 1, "running");
                 self.progress_state(&job);
-                self.shared.set_running(&job, Some(&node));
+                self.shared.set_running_node(&node);
                 let data = || json!({ "node": node, "display_node": node, "prompt_id": &*job.id });
                 self.to_client(&job, "executing", Lane::Kept, data);
             }
@@ -190,5 +190,21 @@ pub(super) fn is_preview(news: &News) -> bool {
 /// The running prompt, for pages that connect while it runs.
 pub(super) struct Running {
     pub(super) client_id: Option<Arc<str>>,
+    /// Its `execution_start`.
+    start: Json,
     pub(super) node: Option<String>,
+}
+
+impl Running {
+    fn begun(job: &Job, at_ms: u64) -> Self {
+        Self { client_id: job.client_id.clone(), start: run::moment(&job.id, at_ms), node: None }
+    }
+
+    /// What a page that was reloaded has to hear. ComfyUI tells it the node alone; without the start the editor does
+    /// not know that the prompt is its own, and offers no way to stop it.
+    pub(super) fn retold(&self) -> impl Iterator<Item = Frame> {
+        let start = Frame::event("execution_start", &self.start, Lane::Kept);
+        let node = self.node.iter().map(|node| Frame::event("executing", &json!({ "node": node }), Lane::Kept));
+        std::iter::once(start).chain(node)
+    }
 }
