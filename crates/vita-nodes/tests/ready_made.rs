@@ -59,10 +59,8 @@ fn i2v_a14b() {
 
 #[test]
 fn every_file_is_one_of_these() {
-    let mut names: Vec<String> = std::fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["wan2.2-i2v-a14b.json", "wan2.2-ti2v-5b.json", "wanx-21.json"]);
 }
