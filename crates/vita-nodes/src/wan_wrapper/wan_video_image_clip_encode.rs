@@ -7,7 +7,7 @@ use vita_pipeline::image_to_video::wrapper::{EncodeOptions, image_to_video};
 use vita_pipeline::image_to_video::{VideoSize, adjusted_resolution};
 use vita_pipeline::{ClipCrop, Stage};
 
-use super::data::{ImageEmbeds, Start};
+use super::data::{ImageEmbeds, Pictures};
 use super::fields::{OrElse, force_offload, frames, side, spec};
 use super::pictures::{clip_features, strength, weighted};
 use crate::prelude::*;
@@ -60,7 +60,7 @@ impl Node for WanVideoImageClipEncode {
         let known = run(context, Stage::Image, |environment| {
             image_to_video(&vae, Some(image.tensor()), None, size, &EncodeOptions::default(), environment)
         })?;
-        let start = Start::Pictures { known, clip: Some(clip), negative_clip: None, has_end_frame: false };
-        one(Value::object(ImageEmbeds { start, ..ImageEmbeds::of_size(size) }))
+        let pictures = Pictures { known, clip: Some(clip), negative_clip: None, has_end_frame: false };
+        one(Value::object(ImageEmbeds { pictures: Some(pictures), ..ImageEmbeds::of_size(size) }))
     }
 }

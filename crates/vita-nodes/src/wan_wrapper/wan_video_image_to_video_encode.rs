@@ -4,7 +4,7 @@ use vita_pipeline::image_to_video::VideoSize;
 use vita_pipeline::image_to_video::wrapper::{EncodeOptions, image_to_video};
 use vita_pipeline::{DecodeOptions, Stage, Tile};
 
-use super::data::{ClipEmbeds, ImageEmbeds, Start};
+use super::data::{ClipEmbeds, ImageEmbeds, Pictures};
 use super::fields::{OrElse, force_offload, frames, side, spec};
 use super::pictures::strength;
 use crate::image_to_video::pictures;
@@ -91,8 +91,8 @@ impl Node for WanVideoImageToVideoEncode {
             Some(clip) => [Some(clip.positive.clone()), clip.negative.clone()],
             None => [None, None],
         };
-        let start = Start::Pictures { known, clip, negative_clip, has_end_frame };
-        one(Value::object(ImageEmbeds { start, ..ImageEmbeds::of_size(size) }))
+        let pictures = Pictures { known, clip, negative_clip, has_end_frame };
+        one(Value::object(ImageEmbeds { pictures: Some(pictures), ..ImageEmbeds::of_size(size) }))
     }
 }
 

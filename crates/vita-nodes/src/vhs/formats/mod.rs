@@ -53,7 +53,7 @@ const TRIM_TO_AUDIO: Widget = switch("trim_to_audio", false);
 const AAC: &[&str] = &["-c:a", "aac", "-movflags", "use_metadata_tags"];
 const OPUS: &[&str] = &["-c:a", "libopus"];
 
-/// Colours of a video as players expect them, and texts under any name in MP4 and QuickTime files.
+/// Colours of a video as players expect them.
 const COLORS: [&str; 10] = [
     "-vf",
     "scale=out_color_matrix=bt709",

@@ -12,35 +12,29 @@ use vita_tensor::Tensor;
 pub struct ImageEmbeds {
     /// In pixels.
     pub size: VideoSize,
-    /// Where it starts from.
-    pub start: Start,
+    /// Where it starts from, if not from a prompt alone.
+    pub pictures: Option<Pictures>,
     /// Latents that are frames of the video, each with the place of its first.
     pub extra: Vec<(Latent, usize)>,
 }
 
-/// Where a video starts from.
+/// Pictures that a video starts from, for a model that takes them beside the noise.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "there are a few of these in a run, and tensors are shared")]
-pub enum Start {
-    /// From a prompt alone.
-    Nothing,
-    /// From pictures, for a model that takes them beside the noise.
-    Pictures {
-        /// Their latents.
-        known: KnownFrames,
-        /// Features of the picture.
-        clip: Option<ClipFeatures>,
-        /// Features for what should not be seen, where they are others.
-        negative_clip: Option<ClipFeatures>,
-        /// Whether an end image stands behind the video, as a latent frame that is not decoded.
-        has_end_frame: bool,
-    },
+pub struct Pictures {
+    /// Their latents.
+    pub known: KnownFrames,
+    /// Features of the picture.
+    pub clip: Option<ClipFeatures>,
+    /// Features for what should not be seen, where they are others.
+    pub negative_clip: Option<ClipFeatures>,
+    /// Whether an end image stands behind the video, as a latent frame that is not decoded.
+    pub has_end_frame: bool,
 }
 
 impl ImageEmbeds {
     /// A video from a prompt alone.
     pub fn of_size(size: VideoSize) -> Self {
-        Self { size, start: Start::Nothing, extra: Vec::new() }
+        Self { size, pictures: None, extra: Vec::new() }
     }
 
     /// `[T, h, w]` of the latent for a model.
@@ -48,7 +42,7 @@ impl ImageEmbeds {
     /// # Errors
     /// If the model takes no pictures and there are some.
     pub fn latent_size(&self, model: &Transformer) -> Result<[usize; 3], NodeError> {
-        if let Start::Pictures { known, .. } = &self.start {
+        if let Some(Pictures { known, .. }) = &self.pictures {
             if !model.takes_image_latents() {
                 let message = format!("`{}` ({}) takes no start or end image", model.file(), model.system());
                 let hint = Some("load an image-to-video model, or use WanVideoEmptyEmbeds".into());
@@ -64,14 +58,11 @@ impl ImageEmbeds {
 
     /// What leads a sampler toward what should be seen, beside the prompt, and away from what should not.
     pub fn conditioning(&self) -> [ImageConditioning; 2] {
-        match &self.start {
-            Start::Nothing => [ImageConditioning::default(), ImageConditioning::default()],
-            Start::Pictures { known, clip, negative_clip, .. } => {
-                let with =
-                    |clip: Option<&ClipFeatures>| ImageConditioning { known: Some(known.clone()), clip: clip.cloned() };
-                [with(clip.as_ref()), with(negative_clip.as_ref().or(clip.as_ref()))]
-            }
-        }
+        let Some(Pictures { known, clip, negative_clip, .. }) = &self.pictures else {
+            return [ImageConditioning::default(), ImageConditioning::default()];
+        };
+        let with = |clip: Option<&ClipFeatures>| ImageConditioning { known: Some(known.clone()), clip: clip.cloned() };
+        [with(clip.as_ref()), with(negative_clip.as_ref().or(clip.as_ref()))]
     }
 
     /// Latent frames of the video that are known, by their place; of two for one place the later counts.
@@ -89,6 +80,6 @@ impl ImageEmbeds {
 
     /// Whether an end image stands behind the video.
     pub fn has_end_frame(&self) -> bool {
-        matches!(self.start, Start::Pictures { has_end_frame: true, .. })
+        self.pictures.as_ref().is_some_and(|pictures| pictures.has_end_frame)
     }
 }

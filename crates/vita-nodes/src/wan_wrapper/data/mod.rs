@@ -8,7 +8,7 @@ mod text_embeds;
 
 pub use clip_embeds::ClipEmbeds;
 pub use experiments::Experiments;
-pub use image_embeds::{ImageEmbeds, Start};
+pub use image_embeds::{ImageEmbeds, Pictures};
 pub use text_embeds::TextEmbeds;
 
 /// How a program is compiled, where its weights lie, or which steps it may leave out: accepted, without meaning here.
