@@ -4,6 +4,9 @@
 mod caches;
 mod judge;
 mod kernels;
+mod kill;
+mod program;
+mod serve_load;
 
 use clap::Parser;
 
@@ -16,6 +19,10 @@ enum Chore {
     Judge(judge::Arguments),
     /// Say what the step caches and the like save and change on the small model.
     Caches(caches::Arguments),
+    /// Kill the server's process at random moments, start it again, and look for what was lost.
+    Kill(kill::Arguments),
+    /// Measure the server under load, with ComfyUI beside it if there is one.
+    ServeLoad(serve_load::Arguments),
 }
 
 fn main() -> std::process::ExitCode {
@@ -26,6 +33,8 @@ fn main() -> std::process::ExitCode {
         }
         Chore::Judge(arguments) => judge::run(&arguments),
         Chore::Caches(arguments) => caches::run(&arguments),
+        Chore::Kill(arguments) => kill::run(&arguments),
+        Chore::ServeLoad(arguments) => serve_load::run(&arguments),
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
