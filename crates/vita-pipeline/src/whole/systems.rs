@@ -7,13 +7,13 @@ use super::presets::{Defaults, Files, Preset, Takes};
 /// Every system, the small ones first.
 pub const PRESETS: &[Preset] = &[
     Preset { name: "nano-t2v", title: "small, text to video", takes: TEXT, files: None, defaults: NANO },
-    Preset { name: "nano-i2v", title: "small, image to video", takes: IMAGE, files: None, defaults: NANO },
+    Preset { name: "nano-i2v", title: "small, image to video", takes: IMAGE, files: None, defaults: NANO_I2V },
     Preset {
         name: "nano-i2v-a14b",
         title: "small, image to video, two experts",
         takes: BOTH_ENDS,
         files: None,
-        defaults: NANO,
+        defaults: Defaults { shift: 5.0, ..NANO_I2V },
     },
     Preset { name: "nano-ti2v", title: "small, text or image to video", takes: EITHER, files: None, defaults: NANO },
     Preset {
@@ -221,6 +221,9 @@ const NANO: Defaults = Defaults {
     sampler: "euler",
     scheduler: "simple",
 };
+
+/// See `assets/nano/eval-i2v.json` and `eval-i2v-a14b.json`.
+const NANO_I2V: Defaults = Defaults { cfg: 1.5, ..NANO };
 
 /// The settings of people's guides to Wan2.1: guidance 6, shift 5, the wrapper's DPM++.
 const WAN_21: Defaults = Defaults {
