@@ -1,5 +1,6 @@
 //! `generate PROMPT`: a video from text, pictures or a video, in one command.
 
+mod loras;
 mod output;
 mod record;
 mod source;
@@ -105,6 +106,8 @@ pub struct Arguments {
     switch_step: Option<usize>,
     #[command(flatten)]
     files: system::Arguments,
+    #[command(flatten)]
+    loras: loras::Arguments,
 }
 
 /// Makes the video.
@@ -120,7 +123,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let seed = arguments.seed.map_or_else(machine::random_seed, Ok)?;
     let defaults = choice.defaults;
     let pictures = arguments.pictures.read(arguments.frames.map_or(defaults.frames, |frames| frames as usize))?;
-    let system = choice.open()?;
+    let mut system = choice.open()?;
+    arguments.loras.apply(&mut system, &arguments.files.models_dir)?;
     let frame_rate = frame_rate(arguments, &pictures, &defaults)?;
     let request = request(arguments, pictures, &system, &defaults, seed);
     request.check()?;

@@ -38,7 +38,7 @@ pub struct Arguments {
     clip_vision: Option<PathBuf>,
     /// Where models are: a folder with diffusion_models, text_encoders, vae and clip_vision in it, as in ComfyUI.
     #[arg(long, value_name = "DIR", env = "VITASCOPE_MODELS_DIR", default_value = "models")]
-    models_dir: PathBuf,
+    pub models_dir: PathBuf,
 }
 
 /// A model, chosen and not yet opened.
