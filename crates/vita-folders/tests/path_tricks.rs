@@ -1,5 +1,5 @@
 //! Every way we know of to leave a directory, tried on names, on the disk and by the rules of both systems.
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "a program of its own, not an interface")]
 
 use std::fs;
 use std::path::{Component, Path};

@@ -1,5 +1,5 @@
 //! A server of toy nodes: no sockets, no weights, a worker that the test steps.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, reason = "each test program uses a part, and all of it is for tests")]
 
 pub mod toys;
 
