@@ -5,7 +5,7 @@ mod rates;
 mod side;
 mod sockets;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vita_base::Report;
@@ -77,24 +77,26 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
         (Some(folder), Some(python)) => Some(Which::Comfyui { folder: folder.clone(), python: python.clone() }),
         _ => None,
     };
+    let scratch = tempfile::tempdir().map_err(|error| Report::new(format!("no temporary folder: {error}")))?;
+    let scratch = scratch.path();
     let (mut our_numbers, mut their_numbers) = (Vec::new(), Vec::new());
     for round in 0..arguments.rounds.max(1) {
         println!("round {}", round + 1);
-        our_numbers.push(measure(&ours, arguments)?);
+        our_numbers.push(measure(&ours, scratch, arguments)?);
         if let Some(theirs) = &theirs {
-            their_numbers.push(measure(theirs, arguments)?);
+            their_numbers.push(measure(theirs, scratch, arguments)?);
         }
     }
     let is_reached = print_table(&our_numbers, &their_numbers);
-    let are_sockets_right = sockets(&ours, arguments)?;
+    let are_sockets_right = sockets(&ours, scratch, arguments)?;
     match is_reached && are_sockets_right {
         true => Ok(()),
         false => Err(Report::new("a goal was missed")),
     }
 }
 
-fn measure(which: &Which, arguments: &Arguments) -> Result<Numbers, Report> {
-    let (mut side, first_start) = Side::start(which)?;
+fn measure(which: &Which, scratch: &Path, arguments: &Arguments) -> Result<Numbers, Report> {
+    let (mut side, first_start) = Side::start(which, scratch)?;
     let second_start = side.restart()?;
     std::thread::sleep(Duration::from_secs(1));
     let resident = side.resident_bytes().map_or(f64::NAN, |bytes| bytes as f64 / 1e6);
@@ -140,8 +142,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     (values[below] + values[above]) / 2.0
 }
 
-fn sockets(which: &Which, arguments: &Arguments) -> Result<bool, Report> {
-    let (mut side, _) = Side::start(which)?;
+fn sockets(which: &Which, scratch: &Path, arguments: &Arguments) -> Result<bool, Report> {
+    let (mut side, _) = Side::start(which, scratch)?;
     let many = sockets::many(&side, arguments.sockets)?;
     println!("\n{many}");
     let slow = sockets::slow_beside_fast(&side, arguments.slow_prompts)?;

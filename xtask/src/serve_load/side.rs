@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use vita_base::Report;
 
 use crate::program::{Program, free_port, serve_command};
@@ -30,7 +29,7 @@ pub enum Which {
 pub struct Side<'a> {
     which: &'a Which,
     program: Program,
-    folder: TempDir,
+    folder: PathBuf,
 }
 
 impl Which {
@@ -58,17 +57,20 @@ impl Which {
 }
 
 impl<'a> Side<'a> {
-    /// Starts one in an empty folder. Returns how long it took to answer, too.
+    /// Starts one in an empty folder below `scratch`. Returns how long it took to answer, too.
+    ///
+    /// The folder stays: where many files were deleted, ext4 is slow to create others for minutes.
     ///
     /// # Errors
     /// If it does not come up.
-    pub fn start(which: &'a Which) -> Result<(Self, Duration), Report> {
-        let folder = tempfile::tempdir().map_err(|error| Report::new(format!("no temporary folder: {error}")))?;
+    pub fn start(which: &'a Which, scratch: &Path) -> Result<(Self, Duration), Report> {
+        let folder = tempfile::tempdir_in(scratch);
+        let folder = folder.map_err(|error| Report::new(format!("no temporary folder: {error}")))?.keep();
         // ComfyUI does not start without it.
-        let nodes = folder.path().join("base/custom_nodes");
+        let nodes = folder.join("base/custom_nodes");
         std::fs::create_dir_all(&nodes)
             .map_err(|error| Report::new(format!("cannot create `{}`: {error}", nodes.display())))?;
-        let mut program = which.launch(folder.path())?;
+        let mut program = which.launch(&folder)?;
         let took = program.wait_until_ready()?;
         Ok((Self { which, program, folder }, took))
     }
@@ -79,7 +81,7 @@ impl<'a> Side<'a> {
     /// If it does not come up.
     pub fn restart(&mut self) -> Result<Duration, Report> {
         self.program.kill();
-        self.program = self.which.launch(self.folder.path())?;
+        self.program = self.which.launch(&self.folder)?;
         self.program.wait_until_ready()
     }
 
