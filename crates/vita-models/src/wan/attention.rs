@@ -62,11 +62,13 @@ impl SelfAttention {
     /// One part's tokens attending to all. Returns `[l, C]`.
     pub fn forward(&self, part: &Part, all: &Projected) -> Tensor {
         let Self(layers) = self;
-        let mut y = attention(&part.of(&all.q), &all.k, &all.v, options(None));
+        let y = attention(&part.of(&all.q), &all.k, &all.v, options(None));
+        let mut y = layers.o.forward(&rows(y), Activation::None);
+        // The projection's bias too, as in the wrapper.
         if all.factor != 1.0 {
             y.f32s_mut().iter_mut().for_each(|value| *value *= all.factor);
         }
-        layers.o.forward(&rows(y), Activation::None)
+        y
     }
 
     pub fn size_bytes(&self) -> usize {
