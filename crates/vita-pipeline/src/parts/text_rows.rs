@@ -21,6 +21,15 @@ impl TextRows {
         Self { rows, padding }
     }
 
+    /// padded: `[S, C]`; the rows of nothing but zeros at its end are padding, and no more is added.
+    pub fn from_padded(padded: &Tensor) -> Self {
+        let [count, width] = padded.sizes();
+        let values = vita_ops::to_f32(padded);
+        let is_zero = |row: &usize| values.f32s()[row * width..][..width].iter().all(|&value| value == 0.0);
+        let padding = (0..count).rev().take_while(is_zero).count();
+        Self { rows: values.narrow(0, 0, count - padding), padding }
+    }
+
     /// `[n, C]`, without padding.
     pub fn rows(&self) -> &Tensor {
         &self.rows
@@ -69,6 +78,8 @@ mod tests {
         assert_eq!((zeroed.key_count(), zeroed.padding), (1, 512));
         assert_eq!(zeroed.prompt().unwrap().key_count(), 1);
         assert_eq!(TextRows::new(Tensor::zeros([512, 2])).key_count(), 512);
+        let padded = TextRows::from_padded(&Tensor::from_vec(vec![1.0, 0.0, 0.0, 0.0], [2, 2]));
+        assert_eq!((padded.rows().to_vec(), padded.padding), (vec![1.0, 0.0], 1));
         assert_eq!(TextRows::new(Tensor::zeros([600, 2])).prompt().unwrap().key_count(), 600);
     }
 }
