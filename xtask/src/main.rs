@@ -15,7 +15,7 @@ use clap::Parser;
 enum Chore {
     /// Time the ops at the sizes of the real models and print GFLOP/s.
     Kernels(kernels::Arguments),
-    /// Make the videos of `assets/nano/eval.json` and say how many follow their prompts.
+    /// Make the videos of `assets/nano/eval*.json` and say how many follow their prompts.
     Judge(judge::Arguments),
     /// Say what the step caches and the like save and change on the small model.
     Caches(caches::Arguments),

@@ -26,6 +26,18 @@ pub struct Settings {
     square_corners_above: f64,
 }
 
+impl Settings {
+    /// A colour of actors, or black if there is none of the name.
+    pub fn colour(&self, name: &str) -> [f32; 3] {
+        self.colours.get(name).copied().unwrap_or_default()
+    }
+
+    /// A colour behind them, likewise.
+    pub fn background(&self, name: &str) -> [f32; 3] {
+        self.backgrounds.get(name).copied().unwrap_or_default()
+    }
+}
+
 /// Frames of a video.
 pub struct Clip {
     /// Pixels.
