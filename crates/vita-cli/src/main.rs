@@ -7,6 +7,7 @@
 
 mod aliases;
 mod arguments;
+mod changes;
 mod cli;
 mod commands;
 mod folders;

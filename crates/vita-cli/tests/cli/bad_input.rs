@@ -3,7 +3,7 @@
 
 use vita_tensor::Tensor;
 
-use crate::support::{FILES, Folder, TINY};
+use crate::support::{FILES, Folder, TINY, check};
 
 #[test]
 fn files_that_are_not_there_or_not_checkpoints() {
@@ -322,18 +322,6 @@ fn a_disk_that_refuses_leaves_nothing() {
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("error: cannot write `x.mp4`\n  caused by: File too large"), "{}", ended.stderr);
     assert!(folder.names().is_empty());
-}
-
-/// Runs, expects an error, and holds what stderr says from "error:" on to the start of what is wanted.
-#[track_caller]
-fn check(folder: &Folder, arguments: &[&str], want: &str) {
-    let before = folder.names();
-    let ended = folder.run(arguments);
-    assert_eq!(ended.code, Some(1), "{arguments:?}: {}", ended.stderr);
-    let said = ended.stderr.find("error:").map_or("", |at| &ended.stderr[at..]);
-    assert!(said.starts_with(want), "{arguments:?}\nsaid: {said}\nwant: {want}");
-    assert_eq!(ended.stdout, "");
-    assert_eq!(folder.names(), before, "{arguments:?}");
 }
 
 /// A PNG whose header was changed, with the header's checksum made right.

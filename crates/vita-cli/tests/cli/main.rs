@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod bad_models;
 mod bench;
 mod generate;
 mod inspect;

@@ -87,8 +87,7 @@ impl Folder {
 
     /// A file of the small model with some of its tensors changed.
     pub fn add_changed_nano(&self, name: &str, change: impl FnOnce(&mut Tensors)) {
-        let (_, file) = NANO.iter().find(|(part, _)| *part == name).expect("a part of the small model");
-        let mut tensors = tensors(&assets().join(file));
+        let mut tensors = tensors(&nano_file(name));
         change(&mut tensors);
         self.write_tensors(&format!("{name}.safetensors"), &tensors);
     }
@@ -118,6 +117,12 @@ pub const TINY: &[&str] = &["--size", "16x16", "--frames", "1", "--steps", "1", 
 const NANO: &[(&str, &str)] =
     &[("dit", "nano-t2v-dit.safetensors"), ("umt5", "nano-umt5.safetensors"), ("vae", "nano-vae.safetensors")];
 
+/// The small model's `dit`, `umt5` or `vae`.
+pub fn nano_file(name: &str) -> PathBuf {
+    let (_, file) = NANO.iter().find(|(part, _)| *part == name).expect("a part of the small model");
+    assets().join(file)
+}
+
 fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/nano")
 }
@@ -125,4 +130,16 @@ fn assets() -> PathBuf {
 pub fn ended(output: Output) -> Ended {
     let text = |bytes| String::from_utf8(bytes).expect("text");
     Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Runs, expects an error, and holds what stderr says from "error:" on to the start of what is wanted.
+#[track_caller]
+pub fn check(folder: &Folder, arguments: &[&str], want: &str) {
+    let before = folder.names();
+    let ended = folder.run(arguments);
+    assert_eq!(ended.code, Some(1), "{arguments:?}: {}", ended.stderr);
+    let said = ended.stderr.find("error:").map_or("", |at| &ended.stderr[at..]);
+    assert!(said.starts_with(want), "{arguments:?}\nsaid: {said}\nwant: {want}");
+    assert_eq!(ended.stdout, "");
+    assert_eq!(folder.names(), before, "{arguments:?}");
 }

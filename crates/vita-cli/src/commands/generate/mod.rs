@@ -15,12 +15,13 @@ use clap::{Args, value_parser};
 use vita_base::{Report, bytes_text};
 use vita_media::{Frame, FrameRate, SinkOptions, WebpQuality};
 use vita_pipeline::{
-    Cancel, Defaults, Environment, PRESETS, Residency, Sampling, Summary, Switch, VideoRequest, WRAPPER_PREFIX,
-    estimate, make_video,
+    Cancel, Defaults, Environment, Models, PRESETS, PromptStyle, Residency, Sampling, Summary, Switch, VideoRequest,
+    WRAPPER_PREFIX, estimate, make_video,
 };
 use vita_sampling::{SCHEDULERS, SOLVERS, WRAPPER_SCHEDULERS};
 
 use crate::arguments::{Bytes, Size};
+use crate::changes::{Features, Nag};
 use crate::progress::Progress;
 use crate::{logs, machine, terminal};
 use output::{Output, default_name};
@@ -108,6 +109,14 @@ pub struct Arguments {
     files: system::Arguments,
     #[command(flatten)]
     loras: loras::Arguments,
+    #[command(flatten)]
+    features: Features,
+    /// Lead away from this text inside the attention to the prompt (NAG); of use where guidance is 1.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Speed and guidance")]
+    nag: Option<String>,
+    /// How strongly it leads away.
+    #[arg(long, value_name = "F", default_value_t = 11.0, requires = "nag", help_heading = "Speed and guidance")]
+    nag_scale: f32,
 }
 
 /// Makes the video.
@@ -133,7 +142,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     announce(&system, &request, frame_rate, free_bytes)?;
 
     let path = arguments.output.clone().unwrap_or_else(|| default_name(&request.prompt, seed));
-    let settings = Settings::new(&system, &request, &arguments.pictures, frame_rate);
+    let settings = Settings::new(&system, &request, &arguments.pictures, frame_rate, arguments.feature_texts());
     let options = SinkOptions {
         width: request.width as u32,
         height: request.height as u32,
@@ -144,12 +153,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     };
     let mut progress = Progress::new(terminal::stderr_is_terminal() && !logs::are_on());
     let output = Output::open(&path, options, progress.eraser())?;
-    let environment = Environment {
+    let mut environment = Environment {
         cancel: &Cancel::default(),
         observer: &mut progress,
         clock: &|| start.elapsed(),
         residency: &Residency::one(free_bytes),
     };
+    arguments.apply_features(&mut system.models, &mut environment)?;
     let summary = make(&system, &request, environment, &output)?;
     let written = output.finish()?;
     drop(progress);
@@ -167,6 +177,28 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
         peak_rss_bytes: machine::peak_rss_bytes(),
     };
     if arguments.json { terminal::print_json(&done) } else { terminal::print(&done.line()) }
+}
+
+impl Arguments {
+    /// Changes the diffusion models.
+    fn apply_features(&self, models: &mut Models, environment: &mut Environment) -> Result<(), Report> {
+        let style = match self.sampler.as_deref().is_some_and(|name| name.starts_with(WRAPPER_PREFIX)) {
+            true => PromptStyle::Wrapper,
+            false => PromptStyle::Comfy,
+        };
+        let text = self.nag.as_ref().map(|text| models.text_encoder.encode(text, style, environment)).transpose()?;
+        let nag = || text.clone().map(|text| Nag { text, scale: self.nag_scale });
+        models.dit = self.features.apply(&models.dit, nag());
+        if let Some((low, _)) = &mut models.dit_low {
+            *low = self.features.apply(low, nag());
+        }
+        Ok(())
+    }
+
+    fn feature_texts(&self) -> Vec<String> {
+        let nag = self.nag.as_ref().map(|text| format!("nag {} away from {text:?}", self.nag_scale));
+        self.features.texts().into_iter().chain(nag).collect()
+    }
 }
 
 /// Hard to tell from the decoder's frames.
@@ -270,7 +302,7 @@ fn models_text() -> String {
     let rows = PRESETS.iter().map(|preset| {
         let own = preset.defaults;
         format!(
-            "  {:<19} {:>8}  {:>6}  {:>3}  {:>5}  {:>3}  {:>5}  {}",
+            "  {:<25} {:>8}  {:>6}  {:>3}  {:>5}  {:>3}  {:>5}  {}",
             preset.name,
             format!("{}x{}", own.width, own.height),
             own.frames,
@@ -284,6 +316,6 @@ fn models_text() -> String {
             }
         )
     });
-    let head = "Models:                   size  frames  fps  steps  cfg  shift  sampler, scheduler".to_owned();
+    let head = "Models:                         size  frames  fps  steps  cfg  shift  sampler, scheduler".to_owned();
     [head].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }

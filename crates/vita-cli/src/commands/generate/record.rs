@@ -52,10 +52,19 @@ pub struct Settings {
     seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     tile: Option<usize>,
+    /// What is done at some steps beside guidance.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    features: Vec<String>,
 }
 
 impl Settings {
-    pub fn new(system: &System, request: &VideoRequest, pictures: &source::Arguments, frame_rate: FrameRate) -> Self {
+    pub fn new(
+        system: &System,
+        request: &VideoRequest,
+        pictures: &source::Arguments,
+        frame_rate: FrameRate,
+        features: Vec<String>,
+    ) -> Self {
         let VideoRequest { prompt, negative_prompt, width, height, frames, sampling, tile, switch, .. } =
             request.clone();
         let Sampling { seed, steps, cfg, cfg_low, shift, sampler, scheduler, denoise } = sampling;
@@ -84,6 +93,7 @@ impl Settings {
             switch_step,
             seed,
             tile,
+            features,
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::terminal;
 /// The three files.
 #[derive(Args, Debug)]
 pub struct Files {
-    /// The module's checkpoint, `.safetensors`.
+    /// The module's checkpoint, in any format that is read.
     #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    pub weights: PathBuf,
     /// Where the inputs are, by name, `.safetensors`.
     #[arg(long, value_name = "FILE")]
     inputs: PathBuf,
@@ -82,6 +82,11 @@ impl Inputs {
     /// If it is empty or has another number of axes.
     pub fn optional(&self, name: &str, axes: &[&str]) -> Result<Option<Tensor>, Report> {
         self.0.stored(name).map(|_| self.tensor(name, axes)).transpose()
+    }
+
+    /// Whether there is a tensor of a name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.stored(name).is_some()
     }
 
     /// A tensor of whole numbers from 0 on, below 2^32.

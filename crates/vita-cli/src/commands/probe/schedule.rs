@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use vita_pipeline::Steps;
 use vita_sampling::{SCHEDULERS, SOLVERS, SampleOptions};
 
 /// Which noise levels, and how from one to the next.
@@ -36,18 +37,41 @@ pub struct Arguments {
 
 impl Arguments {
     /// The flags as the library takes them.
-    pub fn options(&self, seed: u64, add_noise: bool) -> SampleOptions {
+    pub fn options(&self) -> SampleOptions {
         SampleOptions {
             sampler: self.sampler.clone(),
             scheduler: self.scheduler.clone(),
             steps: self.steps,
             shift: self.shift,
-            seed,
+            seed: 0,
             denoise: self.denoise,
             start_step: self.start_step,
             end_step: self.end_step,
-            add_noise,
+            add_noise: true,
             leftover_noise: self.leftover_noise,
+        }
+    }
+
+    /// The solver's name.
+    pub fn sampler(&self) -> &str {
+        &self.sampler
+    }
+
+    /// The flow shift.
+    pub fn shift(&self) -> f64 {
+        self.shift
+    }
+
+    /// The flags as a pipeline takes them.
+    pub fn steps(&self) -> Steps {
+        let Self { scheduler, steps, denoise, start_step, end_step, leftover_noise, .. } = self;
+        Steps {
+            scheduler: scheduler.clone(),
+            steps: *steps,
+            denoise: *denoise,
+            start_step: *start_step,
+            end_step: *end_step,
+            leftover_noise: *leftover_noise,
         }
     }
 }

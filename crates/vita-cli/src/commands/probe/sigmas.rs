@@ -23,6 +23,6 @@ pub struct Arguments {
 /// # Errors
 /// If a number is out of range.
 pub fn run(arguments: &Arguments) -> Result<(), Report> {
-    let sigmas = levels(&arguments.schedule.options(0, true))?;
+    let sigmas = levels(&arguments.schedule.options())?;
     terminal::print(&json!({ "sigmas": sigmas }).to_string())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use vita_base::{Hint, Report};
 use vita_tokenizer::{PromptOptions, Tokenizer};
 use vita_weights::{Checkpoint, Role};
@@ -13,12 +13,15 @@ use crate::terminal;
 
 /// Text to token ids.
 ///
-/// Prints JSON: the ids as a list, or with `--weights` as a list of [id, weight].
+/// Prints JSON: the ids as a list, or with `--weights` as a list of [id, weight]; with `--texts` a list of such lists.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The text.
-    #[arg(long, allow_hyphen_values = true)]
-    text: String,
+    #[arg(long, allow_hyphen_values = true, required_unless_present = "texts")]
+    text: Option<String>,
+    /// Texts, instead of one: a file with a JSON list of strings.
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    texts: Option<PathBuf>,
     /// A `spiece.model`, a `tokenizer.json`, or a text encoder's `.safetensors` with one inside.
     #[arg(long, value_name = "FILE")]
     tokenizer: PathBuf,
@@ -50,21 +53,40 @@ const PADDED_COUNT: usize = 512;
 /// A file that holds no vocabulary, or a text that the style refuses.
 pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let tokenizer = open(arguments)?;
-    let options = match arguments.style {
-        Style::Plain => None,
-        Style::Comfy => Some(PromptOptions::comfy()),
-        Style::Official => Some(PromptOptions::official()),
-    };
-    let tokens = match options {
-        None => tokenizer.encode(&arguments.text).into_iter().map(|id| (id, 1.0)).collect(),
-        Some(options) => {
-            let prompt = tokenizer.prompt(&arguments.text, options)?;
-            prompt.warnings.iter().for_each(|warning| terminal::note(&format!("warning: {warning}")));
-            prompt.padded(PADDED_COUNT)
-        }
-    };
-    let ids = || tokens.iter().map(|(id, _)| *id).collect::<Vec<_>>();
-    terminal::print(&if arguments.weights { json!(tokens) } else { json!(ids()) }.to_string())
+    if let Some(text) = &arguments.text {
+        return terminal::print(&arguments.ids(&tokenizer, text)?.to_string());
+    }
+    let texts = arguments.texts.as_deref().map(read_texts).transpose()?.unwrap_or_default();
+    let all = texts.iter().map(|text| arguments.ids(&tokenizer, text)).collect::<Result<Vec<_>, _>>()?;
+    terminal::print(&json!(all).to_string())
+}
+
+impl Arguments {
+    fn ids(&self, tokenizer: &Tokenizer, text: &str) -> Result<Value, Report> {
+        let options = match self.style {
+            Style::Plain => None,
+            Style::Comfy => Some(PromptOptions::comfy()),
+            Style::Official => Some(PromptOptions::official()),
+        };
+        let tokens = match options {
+            None => tokenizer.encode(text).into_iter().map(|id| (id, 1.0)).collect(),
+            Some(options) => {
+                let prompt = tokenizer.prompt(text, options)?;
+                prompt.warnings.iter().for_each(|warning| terminal::note(&format!("warning: {warning}")));
+                prompt.padded(PADDED_COUNT)
+            }
+        };
+        let ids = || tokens.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+        Ok(if self.weights { json!(tokens) } else { json!(ids()) })
+    }
+}
+
+fn read_texts(path: &Path) -> Result<Vec<String>, Report> {
+    let hint = "write a JSON list of strings into it";
+    let text = fs::read_to_string(path)
+        .map_err(|error| Report::new(format!("cannot read `{}`: {error}", path.display())).with_hint(hint))?;
+    serde_json::from_str(&text)
+        .map_err(|error| Report::new(format!("`{}` holds no list of texts: {error}", path.display())).with_hint(hint))
 }
 
 fn open(arguments: &Arguments) -> Result<Tokenizer, Report> {
