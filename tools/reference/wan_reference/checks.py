@@ -1,13 +1,24 @@
 """What `compare.py` checks: one drawn case of every module, dialect, solver and schedule."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from random import Random
 
 import torch
 
-from . import clip_vision, dialects, dit, noise, umt5, vae
+from . import clip_vision, dialects, dit, feature_checks, lora_checks, noise, run_checks, tokenizer_checks, umt5, vae
+from .check import (
+    MODULE_BOUND,
+    NARROW_BOUND,
+    SAMPLE_BOUND,
+    SIGMA_BOUND,
+    Check,
+    as_list,
+    draw_contexts,
+    draw_dit_config,
+    sample_flags,
+    seeded,
+)
 from .dialects import Stored
 from .fixtures.clip_vision import draw_image
 from .fixtures.dit import run as run_dit
@@ -19,19 +30,6 @@ from .sampling import Run, guided, sample
 from .sigmas import SCHEDULES, Flow, run_sigmas
 from .solvers import SOLVERS
 from .weights import relative_error
-
-# Promised for f32 modules is 1e-4; but exact GELU in place of its tanh form is only 1.1e-4 away from right.
-MODULE_BOUND, SAMPLE_BOUND, NARROW_BOUND, SIGMA_BOUND = 2e-5, 1e-3, 1e-2, 1e-6
-
-
-@dataclass
-class Check:
-    """A drawn case. `error` runs the probe and PyTorch; `facts` says what was drawn."""
-
-    name: str
-    bound: float
-    facts: str
-    error: Callable[[Probe], float]
 
 
 def draw(seed: int) -> Iterator[Check]:
@@ -59,6 +57,8 @@ def draw(seed: int) -> Iterator[Check]:
         yield sigmas_check(scheduler, Random(dice.getrandbits(32)))
     for sampler in SOLVERS:
         yield sample_check(sampler, Random(dice.getrandbits(32)))
+    for more in (run_checks, lora_checks, feature_checks, tokenizer_checks):
+        yield from more.draw(Random(dice.getrandbits(32)))
 
 
 def dit_check(
@@ -102,20 +102,6 @@ def dit_check(
     name += ", two images" if two_images else ", image branch" if image_branch else ""
     name += ", timestep per frame" if timestep_per_frame else ""
     return Check(name, bound, f"{config} {facts}", error)
-
-
-def draw_dit_config(dice: Random) -> dict:
-    heads = dice.choice([1, 1, 2, 3])
-    in_dim, out_dim = dice.choice([(16, 16), (16, 16), (36, 16), (48, 48)])
-    return {
-        "dim": 128 * heads,
-        "heads": heads,
-        "layers": dice.randint(1, 3),
-        "ffn_dim": 8 * dice.randint(5, 70),
-        "text_dim": 8 * dice.randint(3, 20),
-        "in_dim": in_dim,
-        "out_dim": out_dim,
-    }
 
 
 def umt5_check(name: str, dice: Random) -> Check:
@@ -262,39 +248,9 @@ def sample_check(sampler: str, dice: Random) -> Check:
     def error(probe: Probe) -> float:
         generator = seeded(dice)
         stored = dialects.store_as(torch.float32, dit.draw_weights(config, dice.getrandbits(32)))
-        contexts = {
-            "context": torch.randn(1, 64, config["text_dim"], generator=generator),
-            "context_negative": torch.randn(1, 64, config["text_dim"], generator=generator),
-        }
-        for context in contexts.values():
-            context[:, dice.randint(1, 64) :] = 0.0
+        contexts = draw_contexts(config, dice, generator)
         velocity = partial(dit.forward, dit.load(config, stored.widened))
         expected = sample(run, guided(velocity, cfg=run.cfg, **contexts))
         return relative_error(probe.run("sample", stored, contexts, sample_flags(run)), expected)
 
     return Check(f"sample {sampler} {run.scheduler}", SAMPLE_BOUND, f"{run}", error)
-
-
-def sample_flags(run: Run) -> dict[str, object]:
-    flags = {
-        "seed": run.seed,
-        "shape": as_list(run.shape),
-        "steps": run.steps,
-        "cfg": run.cfg,
-        "shift": run.shift,
-        "sampler": run.sampler,
-        "scheduler": run.scheduler,
-    }
-    if run.denoise < 1.0:
-        flags["denoise"] = run.denoise
-    if run.start_step:
-        flags["start-step"] = run.start_step
-    return flags
-
-
-def as_list(shape: list[int]) -> str:
-    return ",".join(str(size) for size in shape)
-
-
-def seeded(dice: Random) -> torch.Generator:
-    return torch.Generator().manual_seed(dice.getrandbits(32))

@@ -8,9 +8,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import torch
 
+from .fixture import write_tensors
 from .weights import Tensors
 
 PREFIX = "model.diffusion_model."
@@ -21,6 +23,13 @@ class Stored:
     tensors: Tensors
     widened: Tensors
     metadata: dict[str, str] = field(default_factory=dict)
+    # What follows the file's name in a flag: the strength of a LoRA.
+    suffix: str = ""
+
+    def write(self, path: Path) -> Path:
+        """Writes the file; the path may get another extension."""
+        write_tensors(path, self.tensors, self.metadata or None)
+        return path
 
 
 def store_as(dtype: torch.dtype, weights: Tensors) -> Stored:

@@ -32,16 +32,17 @@ class Probe:
         stored: Stored | None = None,
         inputs: dict[str, torch.Tensor] | None = None,
         flags: dict[str, object] | None = None,
+        files: dict[str, Stored] | None = None,
     ) -> torch.Tensor:
-        """The tensor `out`."""
+        """The tensor `out`. `files` are further checkpoints, by the flag that takes them."""
         self.count += 1
         stem = self.folder / f"{self.count:03}-{module}"
         output = stem.with_suffix(".out.safetensors")
         command = ["probe", module, "--outputs", str(output)]
         if stored is not None:
-            weights = stem.with_suffix(".weights.safetensors")
-            write_tensors(weights, stored.tensors, stored.metadata or None)
-            command += ["--weights", str(weights)]
+            command += ["--weights", str(stored.write(stem.with_suffix(".weights.safetensors")))]
+        for flag, more in (files or {}).items():
+            command += [f"--{flag}", f"{more.write(stem.with_suffix(f'.{flag}.safetensors'))}{more.suffix}"]
         if inputs is not None:
             path = stem.with_suffix(".in.safetensors")
             write_tensors(path, inputs)
@@ -74,4 +75,5 @@ class Probe:
 
 
 def as_flags(flags: dict[str, object]) -> list[str]:
-    return [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    """A flag that is True stands alone."""
+    return [f"--{name}" if value is True else f"--{name}={value}" for name, value in flags.items()]
