@@ -22,7 +22,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vocabulary, Error> {
     let file = read(bytes)?;
     let mut pieces = Vec::with_capacity(file.model.vocab.len());
     for (text, score) in file.model.vocab {
-        pieces.push(Piece { text: text.into_bytes().into(), score: score as f32, kind: PieceKind::Normal });
+        // Files of UMT5 that were written by other programs have lost the text of two pieces.
+        let kind = if text.is_empty() { PieceKind::Absent } else { PieceKind::Normal };
+        pieces.push(Piece { text: text.into_bytes().into(), score: score as f32, kind });
     }
     let byte_fallback = mark_bytes(&mut pieces);
     for token in &file.added_tokens {

@@ -36,6 +36,8 @@ pub(crate) enum PieceKind {
     UserDefined = 4,
     Unused = 5,
     Byte = 6,
+    /// An id that nothing is written with.
+    Absent,
 }
 
 /// How text is normalised before it is cut into pieces.
@@ -99,7 +101,7 @@ impl Vocabulary {
         let mut unk = None;
         for (id, piece) in self.pieces.iter().enumerate() {
             let place = || format!("piece {id}");
-            if piece.text.is_empty() {
+            if piece.text.is_empty() && piece.kind != PieceKind::Absent {
                 return Err(damaged(place(), "an empty piece"));
             }
             if piece.text.len() > PIECE_BYTES_MAX {
