@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1, help="how often everything is drawn anew")
     parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="checks whose name holds one of these")
     parser.add_argument("--keep", type=Path, help="leave weights, inputs and outputs of every check in this folder")
+    parser.add_argument("--vocabulary", type=Path, action="append", default=[], help="a further sentencepiece model")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -36,7 +37,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="vitascope-compare-") as temporary:
         probe = Probe(arguments.vitascope, arguments.keep or Path(temporary))
         for round_seed in range(arguments.seed, arguments.seed + arguments.rounds):
-            for check in checks.draw(round_seed):
+            for check in checks.draw(round_seed, arguments.vocabulary):
                 if any(word in check.name for word in arguments.only):
                     run_count += 1
                     failed += not report(check, probe)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from random import Random
 
 import torch
 
-from . import clip_vision, dialects, dit, feature_checks, lora_checks, noise, run_checks, tokenizer_checks, umt5, vae
+from . import clip_vision, dialects, dit, feature_checks, gguf_files, lora_checks, noise, run_checks, tokenizer_checks, umt5, vae
 from .check import (
     MODULE_BOUND,
     NARROW_BOUND,
@@ -32,7 +33,7 @@ from .solvers import SOLVERS
 from .weights import relative_error
 
 
-def draw(seed: int) -> Iterator[Check]:
+def draw(seed: int, vocabularies: list[Path]) -> Iterator[Check]:
     """Every check once, with everything about it drawn from the seed."""
     dice = Random(seed)
     for dialect in dialects.DIT_DIALECTS:
@@ -42,6 +43,8 @@ def draw(seed: int) -> Iterator[Check]:
     yield dit_check("f32", Random(dice.getrandbits(32)), timestep_per_frame=True)
     for name in ("hugging face f32", "hugging face bf16", "official bf16", "official f32", "comfy fp8_scaled"):
         yield umt5_check(name, Random(dice.getrandbits(32)))
+    for kind in ("Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K"):
+        yield umt5_gguf_check(kind, Random(dice.getrandbits(32)))
     for operation in ("vae-decode", "vae-encode"):
         for dtype in (torch.float32, torch.bfloat16):
             yield vae_check(operation, dtype, Random(dice.getrandbits(32)))
@@ -57,8 +60,9 @@ def draw(seed: int) -> Iterator[Check]:
         yield sigmas_check(scheduler, Random(dice.getrandbits(32)))
     for sampler in SOLVERS:
         yield sample_check(sampler, Random(dice.getrandbits(32)))
-    for more in (run_checks, lora_checks, feature_checks, tokenizer_checks):
+    for more in (run_checks, lora_checks, feature_checks):
         yield from more.draw(Random(dice.getrandbits(32)))
+    yield from tokenizer_checks.draw(Random(dice.getrandbits(32)), vocabularies)
 
 
 def dit_check(
@@ -130,6 +134,21 @@ def umt5_check(name: str, dice: Random) -> Check:
 
     bound = MODULE_BOUND if "f32" in name else NARROW_BOUND
     return Check(f"umt5 {name}", bound, f"{config} {tokens[0]} of {length} tokens", error)
+
+
+def umt5_gguf_check(kind: str, dice: Random) -> Check:
+    """As llama.cpp names and packs them, the table of tokens included."""
+    config = {"dim": 256, "heads": 4, "head_dim": 64, "ffn_dim": 256 * dice.randint(1, 2), "layers": 2, "vocab": 99}
+    length = dice.randint(2, 200)
+    tokens = [dice.randint(1, length)]
+
+    def error(probe: Probe) -> float:
+        stored = gguf_files.store(kind, umt5.draw_weights(config, dice.getrandbits(32)), seeded(dice))
+        case = run_umt5(config, stored.widened, {"drawn": (length, tokens)}, dice.getrandbits(32))["drawn"]
+        stored.packed = {umt5.renamed(key, umt5.GGUF_RENAMES): value for key, value in stored.packed.items()}
+        return relative_error(probe.run("umt5", stored, case.inputs), case.outputs["out"])
+
+    return Check(f"umt5 GGUF {kind}", NARROW_BOUND, f"{config} {tokens[0]} of {length} tokens", error)
 
 
 def vae_check(operation: str, dtype: torch.dtype, dice: Random, wan22: bool = False) -> Check:

@@ -23,6 +23,19 @@ OFFICIAL_RENAMES = [
     (r"^encoder\.block\.(\d+)\.layer\.1\.DenseReluDense\.wo\.", r"blocks.\1.ffn.fc2."),
 ]
 
+# Name in Hugging Face's files -> name in GGUF files, as llama.cpp writes them.
+GGUF_RENAMES = [
+    (r"^shared\.weight$", "token_embd.weight"),
+    (r"^encoder\.final_layer_norm\.", "enc.output_norm."),
+    (r"^encoder\.block\.(\d+)\.layer\.0\.SelfAttention\.relative_attention_bias\.", r"enc.blk.\1.attn_rel_b."),
+    (r"^encoder\.block\.(\d+)\.layer\.0\.SelfAttention\.", r"enc.blk.\1.attn_"),
+    (r"^encoder\.block\.(\d+)\.layer\.0\.layer_norm\.", r"enc.blk.\1.attn_norm."),
+    (r"^encoder\.block\.(\d+)\.layer\.1\.layer_norm\.", r"enc.blk.\1.ffn_norm."),
+    (r"^encoder\.block\.(\d+)\.layer\.1\.DenseReluDense\.wi_0\.", r"enc.blk.\1.ffn_gate."),
+    (r"^encoder\.block\.(\d+)\.layer\.1\.DenseReluDense\.wi_1\.", r"enc.blk.\1.ffn_up."),
+    (r"^encoder\.block\.(\d+)\.layer\.1\.DenseReluDense\.wo\.", r"enc.blk.\1.ffn_down."),
+]
+
 
 def build(config: dict) -> UMT5EncoderModel:
     """The f32 module, its weights not yet set."""
@@ -45,9 +58,9 @@ def keys(model: UMT5EncoderModel) -> list[str]:
     return [key for key in model.state_dict() if key != "encoder.embed_tokens.weight"]
 
 
-def official_key(key: str) -> str:
-    """The official checkpoint's name of one of Hugging Face's parameters."""
-    for pattern, name in OFFICIAL_RENAMES:
+def renamed(key: str, renames: list[tuple[str, str]]) -> str:
+    """The name in another dialect of one of Hugging Face's parameters."""
+    for pattern, name in renames:
         if re.search(pattern, key):
             return re.sub(pattern, name, key)
     raise KeyError(key)
@@ -62,7 +75,7 @@ def draw_weights(config: dict, seed: int) -> Tensors:
 
 def to_official(weights: Tensors) -> Tensors:
     """The same weights under the official names."""
-    return {official_key(key): value for key, value in weights.items()}
+    return {renamed(key, OFFICIAL_RENAMES): value for key, value in weights.items()}
 
 
 def load(config: dict, weights: Tensors) -> UMT5EncoderModel:
