@@ -14,6 +14,7 @@ mod expression;
 mod ffmpeg;
 mod gguf;
 mod image_to_video;
+mod layers;
 mod pictures;
 mod prelude;
 mod resize;

@@ -235,11 +235,59 @@ fn samplers_go_on_from_each_other() {
 }
 
 #[test]
+fn settings_of_other_nodes_reach_the_sampler() {
+    let mut program = Program::new();
+    let small = json!({ "width": 64, "height": 64, "num_frames": 5 });
+    let mut prompt = guide("wan21_t2v_14b.json", "6", ("4", small));
+    prompt["6"]["inputs"]["steps"] = json!(10);
+    prompt["8"]["inputs"]["format"] = json!("video/8bit-png");
+    program.succeed(&prompt);
+    let prompts = prompt["6"]["inputs"]["text_embeds"].clone();
+    let node = |class: &str, inputs: Value| json!({ "class_type": class, "inputs": inputs });
+    let cache = |name: &str, threshold: f64| json!({ name: threshold, "start_step": 0, "end_step": -1, "cache_device": "offload_device" });
+    let mut tea = cache("rel_l1_thresh", 1.0);
+    tea["use_coefficients"] = json!(false);
+    let mut mag = cache("magcache_thresh", 0.3);
+    mag["magcache_K"] = json!(4);
+    let share = json!({ "blocks": "2, 3", "start_percent": 0.0, "end_percent": 1.0 });
+    let mut other = prompt["2"].clone();
+    other["inputs"]["positive_prompt"] = json!("a blue square");
+    prompt["21"] = other;
+    let nag = json!({ "original_text_embeds": prompts, "nag_text_embeds": ["21", 0], "nag_scale": 11.0, "nag_tau": 2.5, "nag_alpha": 0.25 });
+    for (input, node) in [
+        ("cache_args", node("WanVideoTeaCache", tea)),
+        ("cache_args", node("WanVideoMagCache", mag)),
+        ("cache_args", node("WanVideoEasyCache", cache("easycache_thresh", 1.0))),
+        ("slg_args", node("WanVideoSLG", share)),
+        (
+            "feta_args",
+            node("WanVideoEnhanceAVideo", json!({ "weight": 9.0, "start_percent": 0.0, "end_percent": 1.0 })),
+        ),
+        ("text_embeds", node("WanVideoApplyNAG", nag)),
+    ] {
+        let mut changed = prompt.clone();
+        changed["20"] = node;
+        changed["6"]["inputs"][input] = json!(["20", 0]);
+        program.succeed(&changed);
+    }
+    prompt["6"]["inputs"]["riflex_freq_index"] = json!(1);
+    program.succeed(&prompt);
+    let picture = |index: usize| {
+        let name = format!("generated_video_{index:05}.004.png");
+        vita_media::read_image(program.output(&name)).unwrap().into_bytes()
+    };
+    let plain = picture(1);
+    for index in 2..=8 {
+        assert!(picture(index) != plain, "{index}");
+    }
+}
+
+#[test]
 fn what_is_not_built_in_is_refused_by_name() {
     let mut program = Program::new();
     let small = json!({ "width": 64, "height": 64, "num_frames": 5 });
     let mut prompt = guide("wan21_t2v_14b.json", "6", ("4", small));
-    prompt["6"]["inputs"]["riflex_freq_index"] = json!(6);
+    prompt["6"]["inputs"]["riflex_freq_index"] = json!(23);
     let End::Failed(failure) = program.run(&prompt).end else { panic!("RIFLEx was run") };
     assert_eq!((failure.node.as_str(), failure.message.contains("`riflex_freq_index`")), ("6", true));
 

@@ -7,8 +7,8 @@ pub struct BatchImagesNode;
 
 impl Node for BatchImagesNode {
     fn spec(&self) -> Spec {
-        let images =
-            Kind::Autogrow { item: Box::new(link("IMAGE")), names: Vec::new(), prefix: "image", min: 2, max: 50 };
+        let item = Field { name: "image".into(), ..link("IMAGE") };
+        let images = Kind::Autogrow { item: Box::new(item), names: Vec::new(), prefix: "image", min: 2, max: 50 };
         Spec::new("BatchImagesNode", "image")
             .module("comfy_extras.nodes_post_processing", Style::V3)
             .display("Batch Images")

@@ -1,7 +1,9 @@
 //! `SkipLayerGuidanceDiT`: guidance away from a model with fewer layers.
 
+use vita_pipeline::{SkipLayers, Span};
+
+use crate::layers::block_numbers;
 use crate::prelude::*;
-use crate::work::not_yet;
 
 pub struct SkipLayerGuidanceDiT;
 
@@ -23,13 +25,17 @@ impl Node for SkipLayerGuidanceDiT {
         spec
     }
 
-    fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
+    fn run(&self, inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
         let model = inputs.object::<Transformer>("model")?;
-        let names_layers = |name| inputs.text(name).map(|text| text.contains(|c: char| c.is_ascii_digit()));
-        let does_something = names_layers("double_layers")? || names_layers("single_layers")?;
-        if does_something && inputs.float("scale")? > 0.0 {
-            return Err(not_yet("skip-layer guidance"));
+        let blocks = block_numbers(inputs.text("double_layers")?);
+        let scale = inputs.float("scale")?;
+        // A model led away from itself stays where it is.
+        if scale <= 0.0 || blocks.iter().all(|&block| block >= model.config().layers) {
+            context.say("SkipLayerGuidanceDiT changes nothing: its scale is 0, or the model has none of its blocks.");
+            return one(Value::Object(model));
         }
-        one(Value::Object(model))
+        let span = Span { start: inputs.float("start_percent")?, end: inputs.float("end_percent")? };
+        let skip = SkipLayers { blocks, scale, span, rescale: inputs.float("rescaling_scale")? };
+        one(Value::object(model.patched(|patches| patches.skip_layers = Some(skip))))
     }
 }

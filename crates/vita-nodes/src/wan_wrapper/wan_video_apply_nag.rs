@@ -1,9 +1,12 @@
 //! `WanVideoApplyNAG`: a negative prompt inside the attention to the prompt.
 
+use std::sync::Arc;
+
+use vita_pipeline::{NagNumbers, NagPrompt};
+
 use super::data::TextEmbeds;
 use super::fields::spec;
 use crate::prelude::*;
-use crate::work::not_yet;
 
 pub struct WanVideoApplyNAG;
 
@@ -17,13 +20,14 @@ impl Node for WanVideoApplyNAG {
             .input("nag_alpha", float(0.25, 0.0..=1.0, 0.01).tooltip("The share of it; 0 changes nothing."))
             .optional("inplace", switch(true).tooltip("Has no meaning here."))
             .output_named("WANVIDEOTEXTEMBEDS", "text_embeds")
-            .describe("Leads away from a prompt without running the model twice. Not built in yet.")
+            .describe("Leads away from a prompt inside the attention to the prompt, without running the model twice.")
     }
 
     fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
-        if inputs.float("nag_scale")? != 1.0 && inputs.float("nag_alpha")? != 0.0 {
-            return Err(not_yet("normalised attention guidance (`nag_scale` other than 1)"));
-        }
-        one(Value::Object(inputs.object::<TextEmbeds>("original_text_embeds")?))
+        let text = Arc::new(inputs.object::<TextEmbeds>("nag_text_embeds")?.positive.clone());
+        let number = |name| inputs.float(name).map(|value| value as f32);
+        let numbers = NagNumbers { scale: number("nag_scale")?, tau: number("nag_tau")?, alpha: number("nag_alpha")? };
+        let prompts = (*inputs.object::<TextEmbeds>("original_text_embeds")?).clone();
+        one(Value::object(TextEmbeds { nag: Some(NagPrompt { text, numbers }), ..prompts }))
     }
 }

@@ -1,6 +1,6 @@
-//! `WanVideoEasyCache`: steps that may be left out; none is.
+//! `WanVideoEasyCache`: steps that change little are left out.
 
-use super::data::Hint;
+use super::data::{CacheArgs, CacheKind};
 use super::fields::{device, spec};
 use crate::prelude::*;
 
@@ -8,19 +8,19 @@ pub struct WanVideoEasyCache;
 
 impl Node for WanVideoEasyCache {
     fn spec(&self) -> Spec {
-        let none = "Has no meaning here: no step is left out, which takes longer and loses nothing.";
         let mut spec = spec("WanVideoEasyCache", "WanVideo EasyCache")
-            .input("easycache_thresh", float(0.015, 0.0..=1.0, 0.001).tooltip(none))
-            .input("start_step", int(10, 0..=9999, 1).tooltip(none))
-            .input("end_step", int(-1, -1..=9999, 1).tooltip(none))
+            .input("easycache_thresh", float(0.015, 0.0..=1.0, 0.001).tooltip("More leaves out more steps."))
+            .input("start_step", int(10, 0..=9999, 1).tooltip("The first step, from 0, that may be left out."))
+            .input("end_step", int(-1, -1..=9999, 1).tooltip("The last step that may be left out; -1 is the last of all."))
             .input("cache_device", device("offload_device"))
             .output_named("CACHEARGS", "cache_args")
-            .describe("In the original, steps that would change little are left out. Here every step is computed.");
+            .describe("Leaves out steps that would change little, by how much the video changes (EasyCache): faster, and a little different.");
         spec.experimental = true;
         spec
     }
 
-    fn run(&self, _: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
-        one(Value::object(Hint))
+    fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
+        let kind = CacheKind::Easy { threshold: inputs.float("easycache_thresh")? };
+        one(Value::object(CacheArgs::of(kind, inputs)?))
     }
 }

@@ -1,8 +1,9 @@
 //! `WanVideoEnhanceAVideo`: more attention from frame to frame.
 
+use vita_pipeline::{Enhance, Span};
+
 use super::fields::spec;
 use crate::prelude::*;
-use crate::work::not_yet;
 
 pub struct WanVideoEnhanceAVideo;
 
@@ -14,10 +15,11 @@ impl Node for WanVideoEnhanceAVideo {
             .input("start_percent", share(0.0, "Share of the steps after which it begins."))
             .input("end_percent", share(1.0, "Share of the steps after which it ends."))
             .output_named("FETAARGS", "feta_args")
-            .describe("Strengthens what frames have in common. Not built in yet.")
+            .describe("Strengthens what frames have in common.")
     }
 
-    fn run(&self, _: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
-        Err(not_yet("Enhance-A-Video (`feta_args`)"))
+    fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
+        let span = Span { start: inputs.float("start_percent")?, end: inputs.float("end_percent")? };
+        one(Value::object(Enhance { weight: inputs.float("weight")? as f32, span }))
     }
 }

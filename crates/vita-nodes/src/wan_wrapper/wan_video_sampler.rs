@@ -34,7 +34,7 @@ impl Node for WanVideoSampler {
 pub fn fields(spec: Spec) -> Spec {
     let cfg = "How strongly the prompts lead, at every step or as a list. At 1 the negative prompt is not looked at.";
     let share = "Less than 1 runs only the end of the schedule, and keeps something of `samples`.";
-    let cache = "Has no meaning here: no step is left out, which takes longer and loses nothing.";
+    let cache = "Steps that may be left out.";
     let spec = spec
         .input("model", link("WANVIDEOMODEL").tooltip("The model that removes noise."))
         .input(
@@ -74,9 +74,9 @@ pub fn shift() -> Field {
     float(5.0, 0.0..=1000.0, 0.01).tooltip("Larger spends more steps on the outlines.")
 }
 
-/// Longer videos without loops: not built in.
+/// Longer videos without loops.
 pub fn riflex() -> Field {
-    int(0, 0..=1000, 1).tooltip("RIFLEx for longer videos; other than 0 is refused, for it is not built in yet.")
+    int(0, 0..=1000, 1).tooltip("RIFLEx for longer videos: the frequency, from 1, that is slowed down so that a video does not begin anew; 0 is off.")
 }
 
 /// How positions are turned into numbers.

@@ -1,8 +1,10 @@
 //! `WanVideoSLG`: blocks that are left out of the negative answer.
 
+use vita_pipeline::{SkipInNegative, Span};
+
 use super::fields::spec;
+use crate::layers::block_numbers;
 use crate::prelude::*;
-use crate::work::not_yet;
 
 pub struct WanVideoSLG;
 
@@ -14,10 +16,11 @@ impl Node for WanVideoSLG {
             .input("start_percent", share(0.1, "Share of the steps after which it begins."))
             .input("end_percent", share(1.0, "Share of the steps after which it ends."))
             .output_named("SLGARGS", "slg_args")
-            .describe("Leads away from what the model makes when some blocks are left out. Not built in yet.")
+            .describe("Leads away from what the model makes of the negative prompt when some blocks are left out.")
     }
 
-    fn run(&self, _: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
-        Err(not_yet("skip-layer guidance (`slg_args`)"))
+    fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
+        let span = Span { start: inputs.float("start_percent")?, end: inputs.float("end_percent")? };
+        one(Value::object(SkipInNegative { blocks: block_numbers(inputs.text("blocks")?), span }))
     }
 }

@@ -1,6 +1,6 @@
 //! Prompts as they flow along `WANVIDEOTEXTEMBEDS` links.
 
-use vita_pipeline::TextRows;
+use vita_pipeline::{NagPrompt, TextRows};
 
 /// What should be seen, and what should not.
 #[derive(Clone, Debug)]
@@ -9,4 +9,6 @@ pub struct TextEmbeds {
     pub positive: TextRows,
     /// What should not; a node may leave it out.
     pub negative: Option<TextRows>,
+    /// What the attention to the prompt is led away from.
+    pub nag: Option<NagPrompt>,
 }

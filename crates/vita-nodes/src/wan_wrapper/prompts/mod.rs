@@ -34,7 +34,7 @@ pub fn encode(
     let prompts = [(positive.trim(), PromptStyle::Wrapper), (negative, PromptStyle::Official)];
     let mut rows = run(context, Stage::Text, |environment| encoder.encode_all(&prompts, environment))?;
     let negative = rows.pop();
-    Ok(TextEmbeds { positive: rows.remove(0), negative })
+    Ok(TextEmbeds { positive: rows.remove(0), negative, nag: None })
 }
 
 /// One prompt, without weights, encoded.
@@ -44,7 +44,7 @@ pub fn encode(
 pub fn encode_one(encoder: &TextEncoder, prompt: &str, context: &mut Context<'_>) -> Result<TextEmbeds, NodeError> {
     check_sections_of_shots(prompt)?;
     let rows = run(context, Stage::Text, |environment| encoder.encode(prompt, PromptStyle::Official, environment))?;
-    Ok(TextEmbeds { positive: rows, negative: None })
+    Ok(TextEmbeds { positive: rows, negative: None, nag: None })
 }
 
 /// Sections of one prompt lead different parts of a video: all of it encoded as one would be another video.

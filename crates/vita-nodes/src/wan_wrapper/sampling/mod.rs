@@ -4,12 +4,14 @@
 mod schedules;
 
 use vita_graph::{Context, Inputs, NodeError, Outputs, Value};
-use vita_pipeline::{Cfg, Conditioning, Latent, Stage, WrapperJob, WrapperSchedule, sample_as_wrapper};
+use vita_pipeline::{
+    Cfg, Conditioning, Enhance, Latent, Passes, SkipInNegative, Stage, WrapperJob, WrapperSchedule, sample_as_wrapper,
+};
 
 pub use schedules::{refusals, schedule_fields, schedule_of, scheduler};
 
 use super::context_windows::ContextOptions;
-use super::data::{Experiments, ImageEmbeds, TextEmbeds};
+use super::data::{CacheArgs, Experiments, ImageEmbeds, TextEmbeds};
 use super::fields::OrElse;
 use crate::data::{Latents, Sigmas, Transformer};
 use crate::work::{node_error, not_yet, run};
@@ -29,10 +31,6 @@ pub const FOREIGN: [(&str, &str, &str); 5] = [
 /// What is not built in, inputs that do not fit each other, or as the pipeline's `sample_as_wrapper`.
 pub fn sample(inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
     check(inputs)?;
-    for hint in ["cache_args", "teacache_args"].into_iter().filter(|name| inputs.has(name)) {
-        context
-            .say(&format!("No step is left out (`{hint}`): all are computed, which takes longer and loses nothing."));
-    }
     let embeds = inputs.object::<ImageEmbeds>("image_embeds")?;
     if let Some(options) = inputs.optional::<ContextOptions>("context_options")? {
         options.check(embeds.size)?;
@@ -41,6 +39,9 @@ pub fn sample(inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, Nod
     let mut job = job(inputs, &embeds, samples)?;
     job.cfg = cfg(inputs, &job)?;
     let sampled = run(context, Stage::Sampling, |environment| sample_as_wrapper(&job, environment))?;
+    if let Passes { asked, skipped: skipped @ 1.. } = sampled.passes {
+        context.say(&format!("{skipped} of {asked} passes through the model were left out."));
+    }
     let slots = [sampled.latent, sampled.denoised];
     let with = |latent: Latent| Latents::from(latent).with_end_frame(embeds.has_end_frame());
     Ok(Outputs::values(slots.map(|latent| with(latent).into())))
@@ -53,24 +54,34 @@ fn check(inputs: &Inputs) -> Result<(), NodeError> {
     if let Some((name, _, what)) = FOREIGN.into_iter().find(|(name, ..)| inputs.has(name)) {
         return Err(not_yet(&format!("{what} (`{name}`)")));
     }
-    if inputs.int_or("riflex_freq_index", 0)? != 0 {
-        return Err(not_yet("RIFLEx (`riflex_freq_index` other than 0)"));
-    }
     Ok(())
 }
 
 fn job(inputs: &Inputs, embeds: &ImageEmbeds, samples: Option<Latent>) -> Result<WrapperJob, NodeError> {
     let model = (*inputs.object::<Transformer>("model")?).clone();
     let experiments = inputs.optional::<Experiments>("experimental_args")?;
-    let model = match experiments.and_then(|experiments| experiments.cfg_zero_star) {
-        Some(zero_star) => model.patched(|patches| patches.cfg_zero_star = Some(zero_star)),
-        None => model,
-    };
+    let zero_star = experiments.and_then(|experiments| experiments.cfg_zero_star);
     let text = inputs.optional::<TextEmbeds>("text_embeds")?.ok_or_else(|| NodeError::Failed {
         kind: "ValueError",
         message: "there are no prompts at the input `text_embeds`".into(),
         hint: Some("connect WanVideoTextEncode".into()),
     })?;
+    let riflex = riflex(inputs)?;
+    let skip = inputs.optional::<SkipInNegative>("slg_args")?;
+    let enhance = inputs.optional::<Enhance>("feta_args")?;
+    let cache = match inputs.optional::<CacheArgs>("cache_args")? {
+        Some(cache) => Some(cache),
+        None => inputs.optional::<CacheArgs>("teacache_args")?,
+    };
+    let cache = cache.map(|cache| cache.for_model(&model));
+    let model = model.patched(|patches| {
+        patches.cfg_zero_star = zero_star.or(patches.cfg_zero_star);
+        patches.riflex = riflex;
+        patches.skip_in_negative = skip.map(|skip| (*skip).clone());
+        patches.enhance = enhance.map(|enhance| *enhance);
+        patches.pass_cache = cache;
+        patches.nag = text.nag.clone();
+    });
     let [positive, negative] = embeds.conditioning();
     Ok(WrapperJob {
         positive: Conditioning { text: text.positive.clone(), image: positive },
@@ -84,6 +95,17 @@ fn job(inputs: &Inputs, embeds: &ImageEmbeds, samples: Option<Latent>) -> Result
         known_frames: embeds.known_frames()?,
         model,
     })
+}
+
+/// Which frequency RIFLEx slows down.
+fn riflex(inputs: &Inputs) -> Result<Option<usize>, NodeError> {
+    /// Pairs of a head that turn with the frame.
+    const FREQUENCIES: i128 = 22;
+    match inputs.int_or("riflex_freq_index", 0)? {
+        0 => Ok(None),
+        index @ 1..=FREQUENCIES => Ok(Some(index as usize)),
+        index => Err(NodeError::value(format!("`riflex_freq_index` is {index}; there are {FREQUENCIES} frequencies"))),
+    }
 }
 
 fn samples(inputs: &Inputs) -> Result<Option<Latent>, NodeError> {
@@ -137,12 +159,18 @@ mod tests {
             inputs.set(name, vec![value]);
             check(&inputs)
         };
-        assert!(with("riflex_freq_index", Value::Int(0)).is_ok());
-        for (name, value, said) in [
-            ("riflex_freq_index", Value::Int(6), "RIFLEx (`riflex_freq_index` other than 0) is not built in yet"),
-            ("uni3c_embeds", Value::object(()), "Uni3C (`uni3c_embeds`) is not built in yet"),
-        ] {
-            assert_eq!(with(name, value).unwrap_err().to_string(), said);
-        }
+        let error = with("uni3c_embeds", Value::object(())).unwrap_err();
+        assert_eq!(error.to_string(), "Uni3C (`uni3c_embeds`) is not built in yet");
+    }
+
+    #[test]
+    fn riflex_has_as_many_frequencies_as_frames_turn_with() {
+        let with = |index| {
+            let mut inputs = Inputs::default();
+            inputs.set("riflex_freq_index", vec![Value::Int(index)]);
+            riflex(&inputs).map_err(|error| error.to_string())
+        };
+        assert_eq!([0, 1, 22].map(with), [Ok(None), Ok(Some(1)), Ok(Some(22))]);
+        assert_eq!(with(23).unwrap_err(), "`riflex_freq_index` is 23; there are 22 frequencies");
     }
 }
