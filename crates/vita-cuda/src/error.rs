@@ -1,0 +1,204 @@
+//! What can go wrong with a card, said so that a user knows the next step.
+
+use std::path::PathBuf;
+
+use vita_base::{Hint, bytes_text};
+
+use crate::arch::Arch;
+use crate::discover::{CudaVersion, Library};
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Something wrong with a card, its driver or its libraries.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No driver was found.
+    #[error("no NVIDIA driver: {reason}")]
+    NoDriver {
+        /// What the system said.
+        reason: String,
+    },
+    /// A driver, and no card that it knows.
+    #[error("the NVIDIA driver sees no card")]
+    NoDevice,
+    /// A number beyond the cards.
+    #[error("there is no card {index}: the driver sees {count}")]
+    NoSuchDevice {
+        /// The number asked for, from 0.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// A card older than the kernels.
+    #[error("{name} has compute capability {arch}; {} and newer are supported", Arch::OLDEST)]
+    DeviceTooOld {
+        /// The card.
+        name: String,
+        /// What it has.
+        arch: Arch,
+    },
+    /// A library that is needed was not found.
+    #[error("{library} was not found")]
+    LibraryMissing {
+        /// Which.
+        library: Library,
+        /// What the driver supports, which decides the package.
+        driver: Option<CudaVersion>,
+    },
+    /// A library was found and is not what it should be.
+    #[error("`{}` cannot be used: {reason}", path.display())]
+    LibraryBroken {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A library newer than the driver.
+    #[error("{library} {found} is newer than the driver, which supports CUDA {driver}")]
+    DriverTooOld {
+        /// Which library.
+        library: Library,
+        /// Its version.
+        found: CudaVersion,
+        /// What the driver supports.
+        driver: CudaVersion,
+    },
+    /// A kernel did not compile.
+    #[error("kernel `{kernel}` did not compile for {target}:\n{log}")]
+    Compile {
+        /// The kernel's name.
+        kernel: String,
+        /// Such as `sm_90a`.
+        target: String,
+        /// What the compiler said.
+        log: String,
+    },
+    /// The driver refused a call.
+    #[error("{call}: {message} ({name})")]
+    Driver {
+        /// The function.
+        call: &'static str,
+        /// `CUDA_ERROR_..`.
+        name: String,
+        /// In words.
+        message: String,
+    },
+    /// A library refused a call.
+    #[error("{call} returned status {status}")]
+    Library {
+        /// The function.
+        call: &'static str,
+        /// Its number.
+        status: i32,
+    },
+    /// Not enough memory on the card, or under the budget.
+    #[error(
+        "no room on the card for {}: {} in use, {} kept for reuse, budget {}, {} free on the card",
+        bytes_text(*asked_bytes), bytes_text(*live_bytes), bytes_text(*idle_bytes),
+        budget_bytes.map_or("none".into(), bytes_text), bytes_text(*free_bytes)
+    )]
+    OutOfMemory {
+        /// What was asked for.
+        asked_bytes: u64,
+        /// In use by this process.
+        live_bytes: u64,
+        /// Held by this process for reuse.
+        idle_bytes: u64,
+        /// The most this process may take, if bounded.
+        budget_bytes: Option<u64>,
+        /// Free on the card, other processes counted.
+        free_bytes: u64,
+    },
+    /// Something this card or machine cannot do.
+    #[error("{what} is not possible on {on}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// The card.
+        on: String,
+    },
+}
+
+impl Error {
+    /// Whether less work at once, or fewer weights on the card, may help.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::OutOfMemory { .. })
+    }
+
+    /// Whether the card, rather than the job, is lost: its context answers nothing any more.
+    pub fn is_device_lost(&self) -> bool {
+        let Self::Driver { name, .. } = self else { return false };
+        [
+            "CUDA_ERROR_ILLEGAL_ADDRESS",
+            "CUDA_ERROR_LAUNCH_FAILED",
+            "CUDA_ERROR_LAUNCH_TIMEOUT",
+            "CUDA_ERROR_ILLEGAL_INSTRUCTION",
+            "CUDA_ERROR_MISALIGNED_ADDRESS",
+            "CUDA_ERROR_INVALID_ADDRESS_SPACE",
+            "CUDA_ERROR_INVALID_PC",
+            "CUDA_ERROR_HARDWARE_STACK_ERROR",
+            "CUDA_ERROR_ECC_UNCORRECTABLE",
+            "CUDA_ERROR_NVLINK_UNCORRECTABLE",
+            "CUDA_ERROR_DEVICE_UNAVAILABLE",
+            "CUDA_ERROR_CONTEXT_IS_DESTROYED",
+            "CUDA_ERROR_UNKNOWN",
+        ]
+        .contains(&name.as_str())
+    }
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoDriver { .. } => "install NVIDIA's driver, or run on the processor with `--device cpu`".into(),
+            Self::NoDevice => "check `nvidia-smi` and CUDA_VISIBLE_DEVICES, or run with `--device cpu`".into(),
+            Self::NoSuchDevice { count, .. } => {
+                format!("choose from `cuda:0` to `cuda:{}`", count.saturating_sub(1))
+            }
+            Self::DeviceTooOld { .. } => "run with `--device cpu`".into(),
+            Self::LibraryMissing { library, driver } => format!("run `pip install {}`", library.package(*driver)),
+            Self::LibraryBroken { .. } => "remove it or install it again".into(),
+            Self::DriverTooOld { library, driver, .. } => {
+                format!("update the driver, or run `pip install {}`", library.package(Some(*driver)))
+            }
+            Self::OutOfMemory { .. } => {
+                "use fewer frames, a smaller size or a quantised model, or close what else is on the card".into()
+            }
+            Self::Driver { .. } if self.is_device_lost() => "look at `nvidia-smi` and `dmesg`, then start again".into(),
+            Self::Compile { .. } | Self::Driver { .. } | Self::Library { .. } | Self::Unsupported { .. } => {
+                return None;
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vita_base::Report;
+
+    use super::*;
+
+    #[test]
+    fn messages_say_what_to_do() {
+        let thirteen = CudaVersion { major: 13, minor: 0 };
+        let twelve = CudaVersion { major: 12, minor: 4 };
+        for (error, want) in [
+            (
+                Error::LibraryMissing { library: Library::Nvrtc, driver: Some(thirteen) },
+                "error: NVRTC was not found\n\nhint: run `pip install nvidia-cuda-nvrtc`",
+            ),
+            (
+                Error::DriverTooOld { library: Library::Nvrtc, found: thirteen, driver: twelve },
+                "error: NVRTC 13.0 is newer than the driver, which supports CUDA 12.4\n\n\
+                 hint: update the driver, or run `pip install nvidia-cuda-nvrtc-cu12`",
+            ),
+            (
+                Error::NoSuchDevice { index: 3, count: 2 },
+                "error: there is no card 3: the driver sees 2\n\nhint: choose from `cuda:0` to `cuda:1`",
+            ),
+        ] {
+            assert_eq!(Report::from(error).to_string(), want);
+        }
+    }
+}

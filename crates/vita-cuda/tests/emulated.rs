@@ -1,0 +1,35 @@
+//! The self-test of every kernel, on a processor: see `emulator/cuda_on_cpu.hpp`. Needs a C++ compiler with
+//! `_Float16` (g++ 12 or newer); without one the tests say so and pass.
+
+mod emulator;
+
+use std::sync::Arc;
+
+use emulator::{Copies, Emulator};
+use vita_cuda::machine::Machine;
+use vita_cuda::selftest::{self, Verdict};
+
+#[test]
+fn every_kernel_matches_its_reference() {
+    let Some(compiler) = emulator::compiler() else {
+        println!("skipped: no C++ compiler with _Float16");
+        return;
+    };
+    let mut wrong = Vec::new();
+    for copies in [Copies::Late, Copies::AtOnce] {
+        let emulator = Arc::new(Emulator::new(compiler.clone(), copies));
+        let machine: Arc<dyn Machine> = emulator.clone();
+        let filter = std::env::var("OP").unwrap_or_default();
+        for outcome in selftest::run(&machine, &filter) {
+            match outcome.verdict {
+                Verdict::Passed(error) => println!("{:<16} {:<48} {error:.2e}", outcome.op, outcome.title),
+                Verdict::Skipped => println!("{:<16} {:<48} skipped: not on this card", outcome.op, outcome.title),
+                other => wrong.push(format!("{} {} ({copies:?}): {other:?}", outcome.op, outcome.title)),
+            }
+        }
+        let (rows, in_conflict) = emulator.matrix_rows();
+        println!("matrix rows read: {rows}, of them behind another on the same bank: {in_conflict}");
+        assert_eq!(in_conflict, 0, "bank conflicts");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

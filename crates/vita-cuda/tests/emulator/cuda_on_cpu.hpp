@@ -1,0 +1,365 @@
+// Runs a kernel on a processor, to check what it computes where there is no card.
+//
+// A block's threads are fibers of one system thread that give way to each other at barriers and wherever a warp
+// works together; blocks run one after another. Asynchronous copies happen as late as the program allows, or at
+// once, as the caller chooses: between the two, a missing wait and a buffer that is overwritten too early both
+// show. What each lane of a warp holds of a matrix follows the PTX manual (sections on `mma` and `ldmatrix`).
+
+#define EMULATED 1
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+struct alignas(8) uint2 { unsigned x, y; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct dim3 { unsigned x, y, z; };
+
+#define __global__
+#define __device__
+#define __shared__ static
+#define __launch_bounds__(...)
+#define __grid_constant__
+#define __forceinline__ inline
+#define __restrict__
+#define DYNAMIC_SHARED(name) unsigned char* name = emulator::shared
+
+namespace emulator {
+
+constexpr int THREADS_MAX = 1024;
+constexpr size_t STACK_BYTES = 128 << 10;
+constexpr int COPIES_MAX = 512;
+
+struct Barrier {
+    int arrived = 0;
+    unsigned generation = 0;
+};
+
+struct Copy {
+    void* to;
+    const void* from;
+    bool valid;
+    int group;
+};
+
+struct Thread {
+    ucontext_t context;
+    dim3 index;
+    bool done;
+    int group;       // of the copies that come next
+    int copy_count;  // that have not happened
+    Copy copies[COPIES_MAX];
+};
+
+struct Warp {
+    Barrier barrier;
+    uint32_t words[32][8];
+    int lanes_live;
+};
+
+static Thread* threads;
+static Warp warps[THREADS_MAX / 32];
+static unsigned char* stacks;
+static unsigned char* shared;
+static ucontext_t scheduler;
+static Barrier block_barrier;
+static Barrier named_barriers[16];
+static int current, thread_count, threads_live;
+static bool copies_late, progress;
+static dim3 block_index, grid_size, block_size;
+static void (*body)(void*);
+static void* body_argument;
+static uint64_t matrix_rows, matrix_rows_in_conflict;
+
+inline Thread& self() { return threads[current]; }
+inline Warp& warp() { return warps[current / 32]; }
+inline int lane() { return current % 32; }
+
+inline void give_way() { swapcontext(&self().context, &scheduler); }
+
+inline void open(Barrier& barrier) {
+    barrier.arrived = 0;
+    barrier.generation++;
+    progress = true;
+}
+
+inline void wait_at(Barrier& barrier, int expected) {
+    unsigned generation = barrier.generation;
+    if (++barrier.arrived >= expected) {
+        open(barrier);
+        return;
+    }
+    while (barrier.generation == generation) give_way();
+}
+
+inline void wait_warp() { wait_at(warp().barrier, warp().lanes_live); }
+
+inline void finish_copy(const Copy& copy) {
+    if (copy.valid) memcpy(copy.to, copy.from, 16);
+    else memset(copy.to, 0, 16);
+}
+
+// Does the copies of all groups before `group`.
+inline void finish_copies_before(int group) {
+    Thread& thread = self();
+    int kept = 0;
+    for (int i = 0; i < thread.copy_count; i++) {
+        if (thread.copies[i].group < group) finish_copy(thread.copies[i]);
+        else thread.copies[kept++] = thread.copies[i];
+    }
+    thread.copy_count = kept;
+}
+
+inline void enter() {
+    body(body_argument);
+    finish_copies_before(1 << 30);
+    Thread& thread = self();
+    thread.done = true;
+    progress = true;
+    warp().lanes_live--;
+    threads_live--;
+    // Threads that have ended count as arrived.
+    if (warp().lanes_live && warp().barrier.arrived >= warp().lanes_live) open(warp().barrier);
+    if (threads_live && block_barrier.arrived >= threads_live) open(block_barrier);
+    for (;;) give_way();
+}
+
+inline void run_block() {
+    threads_live = thread_count;
+    block_barrier = Barrier{};
+    for (Barrier& barrier : named_barriers) barrier = Barrier{};
+    for (int i = 0; i < thread_count; i++) {
+        Thread& thread = threads[i];
+        warps[i / 32].barrier = Barrier{};
+        warps[i / 32].lanes_live = i / 32 * 32 + 32 <= thread_count ? 32 : thread_count % 32;
+        thread.index = dim3{(unsigned)i, 0, 0};
+        thread.done = false;
+        thread.group = 0;
+        thread.copy_count = 0;
+        getcontext(&thread.context);
+        thread.context.uc_stack.ss_sp = stacks + i * STACK_BYTES;
+        thread.context.uc_stack.ss_size = STACK_BYTES;
+        thread.context.uc_link = nullptr;
+        makecontext(&thread.context, enter, 0);
+    }
+    while (threads_live > 0) {
+        progress = false;
+        for (int i = 0; i < thread_count; i++) {
+            if (threads[i].done) continue;
+            current = i;
+            swapcontext(&scheduler, &threads[i].context);
+        }
+        if (!progress) {
+            fprintf(stderr, "the block's threads wait for each other for ever\n");
+            abort();
+        }
+    }
+}
+
+inline void run(void (*kernel)(void*), void* argument, dim3 grid, unsigned thread_total, unsigned shared_bytes, bool late) {
+    threads = (Thread*)calloc(thread_total, sizeof(Thread));
+    stacks = (unsigned char*)malloc(thread_total * STACK_BYTES);
+    shared = (unsigned char*)aligned_alloc(1024, (shared_bytes / 1024 + 1) * 1024);
+    body = kernel;
+    body_argument = argument;
+    thread_count = thread_total;
+    copies_late = late;
+    grid_size = grid;
+    block_size = dim3{thread_total, 1, 1};
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                block_index = dim3{x, y, z};
+                // What an earlier block left must not be taken for this one's.
+                memset(shared, 0xff, shared_bytes);
+                run_block();
+            }
+    free(threads);
+    free(stacks);
+    free(shared);
+}
+
+inline float bf16_at(uint32_t pair, int which) {
+    uint32_t bits = (which ? pair >> 16 : pair & 0xffff) << 16;
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+inline float half_to_float(uint16_t bits) {
+    _Float16 value;
+    memcpy(&value, &bits, 2);
+    return (float)value;
+}
+
+inline float f16_at(uint32_t pair, int which) { return half_to_float((uint16_t)(which ? pair >> 16 : pair)); }
+
+// d += a * b for one lane, from what all lanes gave.
+template <float (*ELEMENT)(uint32_t, int)> inline void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    uint32_t* mine = warp().words[lane()];
+    memcpy(mine, a, 16);
+    mine[4] = b0;
+    mine[5] = b1;
+    wait_warp();
+    uint32_t(*words)[8] = warp().words;
+    for (int i = 0; i < 4; i++) {
+        int row = lane() / 4 + i / 2 * 8, column = lane() % 4 * 2 + i % 2;
+        float sum = 0;
+        for (int k = 0; k < 16; k++) {
+            // Lane 4 r + (k % 8) / 2 holds a[r][k] and b[k][r], in a register by the halves of row and k.
+            float x = ELEMENT(words[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2], k % 2);
+            float y = ELEMENT(words[column * 4 + k % 8 / 2][4 + k / 8], k % 2);
+            sum += x * y;
+        }
+        d[i] += sum;
+    }
+    wait_warp();
+}
+
+inline void load_matrices(uint32_t (&r)[4], uint32_t address, bool transposed) {
+    warp().words[lane()][0] = address;
+    wait_warp();
+    uint32_t(*words)[8] = warp().words;
+    for (int matrix = 0; matrix < 4; matrix++) {
+        uint16_t pair[2];
+        for (int i = 0; i < 2; i++) {
+            int row = lane() / 4, column = lane() % 4 * 2 + i;
+            if (transposed) { int swap = row; row = column; column = swap; }
+            memcpy(&pair[i], shared + words[matrix * 8 + row][0] + column * 2, 2);
+        }
+        r[matrix] = pair[0] | (uint32_t)pair[1] << 16;
+    }
+    if (lane() == 0) {
+        for (int matrix = 0; matrix < 4; matrix++) {
+            unsigned seen = 0;
+            for (int row = 0; row < 8; row++) {
+                uint32_t from = words[matrix * 8 + row][0];
+                if (from % 16) { fprintf(stderr, "a matrix row at %u\n", from); abort(); }
+                unsigned bank = 1u << from / 16 % 8;
+                matrix_rows++;
+                if (seen & bank) matrix_rows_in_conflict++;
+                seen |= bank;
+            }
+        }
+    }
+    wait_warp();
+}
+
+template <class T> struct Plain { typedef T type; };
+template <class T> struct Plain<const T> { typedef T type; };
+
+template <int... I> struct Indices {};
+template <int N, int... I> struct Count : Count<N - 1, N - 1, I...> {};
+template <int... I> struct Count<0, I...> { typedef Indices<I...> type; };
+
+template <class... A, int... I> inline void call(void (*kernel)(A...), void** arguments, Indices<I...>) {
+    kernel(*(typename Plain<A>::type*)arguments[I]...);
+}
+
+template <class... A> inline void call(void (*kernel)(A...), void** arguments) {
+    call(kernel, arguments, typename Count<sizeof...(A)>::type{});
+}
+
+}  // namespace emulator
+
+#define threadIdx (emulator::self().index)
+#define blockIdx (emulator::block_index)
+#define blockDim (emulator::block_size)
+#define gridDim (emulator::grid_size)
+
+// What the kernel's source is followed by: a function that runs it.
+#define EMULATE(name)                                                                                                  \
+    extern "C" void run_##name(unsigned x, unsigned y, unsigned z, unsigned threads, unsigned shared, void** arguments, \
+                               int late, uint64_t* conflicts) {                                                        \
+        emulator::run([](void* a) { emulator::call(name, (void**)a); }, arguments, dim3{x, y, z}, threads, shared,      \
+                      late != 0);                                                                                      \
+        conflicts[0] += emulator::matrix_rows;                                                                         \
+        conflicts[1] += emulator::matrix_rows_in_conflict;                                                             \
+        emulator::matrix_rows = emulator::matrix_rows_in_conflict = 0;                                                 \
+    }
+
+inline void __syncthreads() { emulator::wait_at(emulator::block_barrier, emulator::threads_live); }
+inline void __syncwarp(unsigned = ~0u) { emulator::wait_warp(); }
+
+template <class T> inline T __shfl_xor_sync(unsigned, T value, int step) {
+    static_assert(sizeof(T) == 4, "a word");
+    memcpy(&emulator::warp().words[emulator::lane()][0], &value, 4);
+    emulator::wait_warp();
+    T other;
+    memcpy(&other, &emulator::warp().words[emulator::lane() ^ step][0], 4);
+    emulator::wait_warp();
+    return other;
+}
+
+template <class T> inline T __shfl_sync(unsigned, T value, int from) {
+    static_assert(sizeof(T) == 4, "a word");
+    memcpy(&emulator::warp().words[emulator::lane()][0], &value, 4);
+    emulator::wait_warp();
+    T other;
+    memcpy(&other, &emulator::warp().words[from % 32][0], 4);
+    emulator::wait_warp();
+    return other;
+}
+
+inline unsigned __float_as_uint(float x) { unsigned y; memcpy(&y, &x, 4); return y; }
+inline float __uint_as_float(unsigned x) { float y; memcpy(&y, &x, 4); return y; }
+inline int __float2int_rn(float x) { return (int)rintf(x); }
+inline float __expf(float x) { return expf(x); }
+inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline float __frcp_rn(float x) { return 1.0f / x; }
+inline unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
+inline unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
+inline int min(int a, int b) { return a < b ? a : b; }
+inline int max(int a, int b) { return a > b ? a : b; }
+inline unsigned atomicMax(unsigned* at, unsigned value) {
+    unsigned before = *at;
+    if (value > before) *at = value;
+    return before;
+}
+
+// What the prelude has instructions for.
+
+inline float f16_to_f32(unsigned short x) { return emulator::half_to_float(x); }
+inline unsigned short f32_to_f16(float x) {
+    _Float16 y = (_Float16)x;
+    unsigned short bits;
+    memcpy(&bits, &y, 2);
+    return bits;
+}
+inline unsigned short f32_to_bf16(float x) {
+    unsigned bits = __float_as_uint(x);
+    if (x != x) return 0x7fff;
+    return (unsigned short)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+inline unsigned pack_bf16(float low, float high) { return f32_to_bf16(low) | (unsigned)f32_to_bf16(high) << 16; }
+inline unsigned pack_f16(float low, float high) { return f32_to_f16(low) | (unsigned)f32_to_f16(high) << 16; }
+inline float exp2_fast(float x) { return exp2f(x); }
+
+inline unsigned shared_address(const void* p) { return (unsigned)((const unsigned char*)p - emulator::shared); }
+
+inline void copy_async_16(unsigned to, const void* from, bool valid) {
+    emulator::Thread& thread = emulator::self();
+    if (to % 16 || (valid && (uintptr_t)from % 16)) { fprintf(stderr, "a copy of 16 bytes that lie askew\n"); abort(); }
+    emulator::Copy copy{emulator::shared + to, from, valid, thread.group};
+    if (!emulator::copies_late) return emulator::finish_copy(copy);
+    if (thread.copy_count == emulator::COPIES_MAX) { fprintf(stderr, "too many copies at once\n"); abort(); }
+    thread.copies[thread.copy_count++] = copy;
+}
+inline void copy_async_commit() { emulator::self().group++; }
+template <int PENDING> inline void copy_async_wait() {
+    emulator::finish_copies_before(emulator::self().group - PENDING);
+}
+
+inline void load_matrices(unsigned (&r)[4], unsigned address) { emulator::load_matrices(r, address, false); }
+inline void load_matrices_transposed(unsigned (&r)[4], unsigned address) { emulator::load_matrices(r, address, true); }
+inline void multiply_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    emulator::multiply<emulator::bf16_at>(d, a, b0, b1);
+}
+inline void multiply_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    emulator::multiply<emulator::f16_at>(d, a, b0, b1);
+}

@@ -1,0 +1,167 @@
+//! A machine whose memory is the host's and whose kernels are compiled by a C++ compiler.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::collections::HashMap;
+use std::ffi::{c_int, c_uint, c_void};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use vita_cuda::compile::Source;
+use vita_cuda::machine::{Arguments, Machine, Pointer, Properties, Shape, TensorMap, TileShape};
+use vita_cuda::{Arch, Error, Result};
+
+/// When asynchronous copies happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copies {
+    /// Not before they are waited for.
+    Late,
+    /// At once.
+    AtOnce,
+}
+
+pub struct Emulator {
+    compiler: String,
+    copies: Copies,
+    properties: Properties,
+    kernels: Mutex<HashMap<Source, Run>>,
+    /// Rows that matrix loads read, and those that waited for a bank.
+    matrix_rows: Mutex<[u64; 2]>,
+}
+
+type Run = unsafe extern "C" fn(c_uint, c_uint, c_uint, c_uint, c_uint, *mut *mut c_void, c_int, *mut u64);
+
+const HEADER: &str = include_str!("cuda_on_cpu.hpp");
+const ALIGN: usize = 256;
+
+/// A C++ compiler that knows halves, if there is one.
+pub fn compiler() -> Option<String> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let probe = folder.join("probe.cpp");
+    fs::write(&probe, "_Float16 x; int main() {}").ok()?;
+    ["g++", "c++", "clang++"].into_iter().map(str::to_owned).find(|name| {
+        Command::new(name)
+            .args(["-fsyntax-only", "-std=c++17"])
+            .arg(&probe)
+            .output()
+            .is_ok_and(|out| out.status.success())
+    })
+}
+
+impl Emulator {
+    pub fn new(compiler: String, copies: Copies) -> Self {
+        let properties = Properties {
+            name: "an emulated card".into(),
+            arch: Arch::SM_80,
+            processors: 2,
+            total_bytes: 1 << 30,
+            shared_bytes_max: 227 << 10,
+            cache_bytes: 0,
+        };
+        Self { compiler, copies, properties, kernels: Mutex::default(), matrix_rows: Mutex::default() }
+    }
+
+    pub fn matrix_rows(&self) -> (u64, u64) {
+        let [rows, in_conflict] = *self.matrix_rows.lock().unwrap();
+        (rows, in_conflict)
+    }
+
+    fn kernel(&self, source: &Source) -> Result<Run> {
+        let mut kernels = self.kernels.lock().unwrap();
+        if let Some(&run) = kernels.get(source) {
+            return Ok(run);
+        }
+        let text = format!("{HEADER}\n{}\nEMULATE({})\n", source.full_text(), source.kernel);
+        let mut hash = DefaultHasher::new();
+        (&text, &self.compiler).hash(&mut hash);
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let library = folder.join(format!("{}-{:016x}.so", source.kernel, hash.finish()));
+        if !library.exists() {
+            self.build(source, &text, &library)?;
+        }
+        // SAFETY: a library that was just built from the header and the kernel, and is never closed.
+        let run = unsafe {
+            let opened: &'static libloading::Library = Box::leak(Box::new(libloading::Library::new(&library).unwrap()));
+            *opened.get::<Run>(format!("run_{}", source.kernel).as_bytes()).unwrap()
+        };
+        kernels.insert(source.clone(), run);
+        Ok(run)
+    }
+
+    fn build(&self, source: &Source, text: &str, library: &Path) -> Result<()> {
+        let (input, part) = (library.with_extension("cpp"), library.with_extension("part"));
+        fs::write(&input, text).unwrap();
+        let built = Command::new(&self.compiler)
+            .args(["-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-fno-strict-aliasing", "-ffp-contract=off", "-o"])
+            .args([&part, &input])
+            .output()
+            .unwrap();
+        if !built.status.success() {
+            let log = String::from_utf8_lossy(&built.stderr).into_owned();
+            return Err(Error::Compile { kernel: source.title(), target: "this processor".into(), log });
+        }
+        fs::rename(&part, library).unwrap();
+        Ok(())
+    }
+}
+
+impl Machine for Emulator {
+    fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    fn allocate(&self, bytes: u64) -> Result<Pointer> {
+        let layout = Layout::from_size_align(bytes as usize, ALIGN).unwrap();
+        // SAFETY: pools ask for no empty segments.
+        Ok(Pointer(unsafe { alloc(layout) } as u64))
+    }
+
+    unsafe fn release(&self, pointer: Pointer, bytes: u64) {
+        let layout = Layout::from_size_align(bytes as usize, ALIGN).unwrap();
+        // SAFETY: allocated above with the same layout.
+        unsafe { dealloc(pointer.0 as *mut u8, layout) };
+    }
+
+    fn free_bytes(&self) -> Result<u64> {
+        Ok(self.properties.total_bytes)
+    }
+
+    unsafe fn upload(&self, to: Pointer, bytes: &[u8]) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { (to.0 as *mut u8).copy_from(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    unsafe fn download(&self, from: Pointer, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { bytes.as_mut_ptr().copy_from(from.0 as *const u8, bytes.len()) };
+        Ok(())
+    }
+
+    unsafe fn fill(&self, at: Pointer, bytes: u64, value: u8) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { (at.0 as *mut u8).write_bytes(value, bytes as usize) };
+        Ok(())
+    }
+
+    unsafe fn launch(&self, source: &Source, shape: Shape, arguments: &Arguments) -> Result<()> {
+        let run = self.kernel(source)?;
+        let [x, y, z] = shape.grid;
+        let mut addresses = arguments.addresses();
+        let late = c_int::from(self.copies == Copies::Late);
+        let mut rows = self.matrix_rows.lock().unwrap();
+        // SAFETY: the caller's promise.
+        unsafe { run(x, y, z, shape.threads, shape.shared_bytes, addresses.as_mut_ptr(), late, rows.as_mut_ptr()) };
+        Ok(())
+    }
+
+    fn tensor_map(&self, _: Pointer, _: &TileShape) -> Result<TensorMap> {
+        Err(Error::Unsupported { what: "copying tiles".into(), on: self.properties.name.clone() })
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+}
