@@ -10,6 +10,7 @@ mod arguments;
 mod changes;
 mod cli;
 mod commands;
+mod disk;
 mod folders;
 mod logs;
 mod machine;

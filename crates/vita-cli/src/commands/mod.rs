@@ -4,5 +4,6 @@ pub mod bench;
 pub mod generate;
 pub mod inspect;
 pub mod probe;
+pub mod pull;
 pub mod run;
 pub mod serve;

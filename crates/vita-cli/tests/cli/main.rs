@@ -7,6 +7,7 @@ mod bench;
 mod generate;
 mod inspect;
 mod probe;
+mod pull;
 mod run;
 mod support;
 mod usage;
