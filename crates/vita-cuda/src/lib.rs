@@ -9,12 +9,14 @@
 //!   something that is no card.
 //! - [`memory`]: one pool with a budget for each card; [`plan`] decides before a run what stays on
 //!   the card and what streams to it.
+//! - [`cublaslt`]: products by NVIDIA's own library.
 //! - [`ops`]: one folder an op: what it computes, its kernel, its slow reference, its cases.
 //!
 //! Paths arrive as arguments; nothing here reads the environment or the clock.
 
 pub mod arch;
 pub mod compile;
+pub mod cublaslt;
 pub mod discover;
 mod error;
 pub mod machine;
