@@ -94,6 +94,7 @@ const MATCH_TYPE: &str = "COMFY_MATCHTYPE_V3";
 
 fn expand<'a>(live: Live<'a>, inputs: &Map<String, Json>, out: &mut Vec<Live<'a>>) {
     match &live.field.kind {
+        // What is not there is not asked for, also below the least number that a page shows: so ComfyUI has it.
         Kind::Autogrow { item, names, prefix, min, max } => {
             let count = if names.is_empty() { *max } else { names.len() };
             for index in 0..count {
@@ -101,9 +102,8 @@ fn expand<'a>(live: Live<'a>, inputs: &Map<String, Json>, out: &mut Vec<Live<'a>
                     Some(name) => format!("{}.{name}", live.key),
                     None => format!("{}.{prefix}{index}", live.key),
                 };
-                let required = index < *min && item.group == Group::Required;
-                if required || inputs.contains_key(&key) {
-                    let group = if required { Group::Required } else { Group::Optional };
+                if inputs.contains_key(&key) {
+                    let group = if index < *min { item.group } else { Group::Optional };
                     expand(Live { key: key.into(), field: item, group }, inputs, out);
                 }
             }

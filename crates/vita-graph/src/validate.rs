@@ -66,12 +66,12 @@ fn find_outputs(
 ) -> Result<Vec<String>, Rejection> {
     let mut outputs = Vec::new();
     for (id, node) in nodes {
-        let class = node.get("class_type").and_then(Json::as_str);
-        let Some(spec) = class.and_then(|class| registry.spec(class)) else {
+        let class = node.get("class_type");
+        let Some(spec) = class.and_then(Json::as_str).and_then(|class| registry.spec(class)) else {
             let title = node.pointer("/_meta/title").and_then(Json::as_str).map(String::from);
             return Err(whole(RejectionKind::MissingNodeType {
                 node: id.clone(),
-                class: class.map(String::from),
+                class: class.map(|class| class.as_str().map_or_else(|| python::repr(class), String::from)),
                 title,
             }));
         };

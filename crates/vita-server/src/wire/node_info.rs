@@ -61,6 +61,17 @@ impl<'a> NodeInfo<'a> {
 
     /// An input as `[type]` or `[type, options]`.
     pub(crate) fn field(&mut self, field: &Field, style: Style) -> Json {
+        let (kind, options) = self.kind_and_options(field, style);
+        if options.is_empty() && style == Style::V1 { json!([kind]) } else { json!([kind, options]) }
+    }
+
+    /// The same in an error, where the options are never left out.
+    pub(crate) fn input_config(&mut self, field: &Field, style: Style) -> Json {
+        let (kind, options) = self.kind_and_options(field, style);
+        json!([kind, options])
+    }
+
+    fn kind_and_options(&mut self, field: &Field, style: Style) -> (Json, Map<String, Json>) {
         let mut options = Map::new();
         let kind = self.kind(field, style, &mut options);
         if !field.tooltip.is_empty() {
@@ -74,7 +85,7 @@ impl<'a> NodeInfo<'a> {
         for (key, value) in &field.extra {
             options.insert((*key).into(), value.clone());
         }
-        if options.is_empty() && style == Style::V1 { json!([kind]) } else { json!([kind, options]) }
+        (kind, options)
     }
 
     /// `{"required": {...}, "optional": {...}, "hidden": {...}}`; the last two where there are any.

@@ -63,7 +63,7 @@ fn input_error(fault: &InputFault, style: Style, info: &mut NodeInfo<'_>) -> Jso
 }
 
 fn kind_and_extra(fault: &InputFault, style: Style, info: &mut NodeInfo<'_>) -> (&'static str, Json) {
-    let mut received = |field: &Field, received: &Json| json!({ "input_name": field.name, "input_config": info.field(field, style), "received_value": received });
+    let mut received = |field: &Field, received: &Json| json!({ "input_name": field.name, "input_config": info.input_config(field, style), "received_value": received });
     match fault {
         InputFault::Missing { input } => ("required_input_missing", json!({ "input_name": input })),
         InputFault::BadLink { field, received: value } => ("bad_linked_input", received(field, value)),
@@ -84,7 +84,7 @@ fn kind_and_extra(fault: &InputFault, style: Style, info: &mut NodeInfo<'_>) -> 
         InputFault::TypeMismatch { field, received_type, link, .. } => {
             let extra = json!({
                 "input_name": field.name,
-                "input_config": info.field(field, style),
+                "input_config": info.input_config(field, style),
                 "received_type": received_type,
                 "linked_node": link,
             });
@@ -94,7 +94,7 @@ fn kind_and_extra(fault: &InputFault, style: Style, info: &mut NodeInfo<'_>) -> 
         InputFault::Broken { field: Some(field), link, exception, message, inner: true } => {
             let extra = json!({
                 "input_name": field.name,
-                "input_config": info.field(field, style),
+                "input_config": info.input_config(field, style),
                 "exception_message": message,
                 "exception_type": exception,
                 "traceback": [],
