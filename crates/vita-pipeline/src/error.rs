@@ -243,6 +243,41 @@ pub enum Error {
     /// A cache of guided answers with a solver that asks for the unguided ones.
     #[error("LazyCache does not work with a sampler that looks at the negative prompt's answer alone")]
     CacheOfGuided,
+    /// A cache of single answers where an answer is made of several.
+    #[error("EasyCache does not work with context windows")]
+    CacheInWindows,
+    /// Windows that overlap by all of their frames, or have none.
+    #[error("windows of {window} latent frames cannot share {overlap} with the next")]
+    WindowOverlap {
+        /// Latent frames of a window.
+        window: usize,
+        /// Latent frames that neighbours share.
+        overlap: usize,
+    },
+    /// Windows of every so manieth frame that go round the video more than once.
+    #[error("a window of {window} latent frames that lie up to {} apart does not fit into {frames}", 1u64 << (strides - 1).min(62))]
+    WindowTooWide {
+        /// Kinds of windows that were asked for.
+        strides: usize,
+        /// Latent frames of a window.
+        window: usize,
+        /// Latent frames of the video.
+        frames: usize,
+    },
+    /// A frame that windows leave out, or mix at no weight.
+    #[error("no context window has a say in latent frame {frame} at step {step}")]
+    WindowGap {
+        /// From 0.
+        frame: usize,
+        /// From 0.
+        step: usize,
+    },
+    /// Prompts of sections where the video is not parted.
+    #[error("the prompt has {sections} sections, and the video is not sampled in context windows")]
+    SectionsWithoutWindows {
+        /// How many.
+        sections: usize,
+    },
     /// A prompt that another text encoder encoded.
     #[error("the prompt's embedding is {found} wide, but `{file}` takes {expected}")]
     PromptWidth {
@@ -413,6 +448,13 @@ impl Hint for Error {
             Self::NagWithImageBranch { .. } => Some("remove WanVideoApplyNAG, or use a model without an image branch".into()),
             Self::NativeOnly { .. } => Some("remove that node, or use KSampler".into()),
             Self::CacheOfGuided => Some("use EasyCache, or another sampler".into()),
+            Self::CacheInWindows => Some("use LazyCache".into()),
+            Self::WindowOverlap { .. } => Some("take longer windows, or a smaller overlap".into()),
+            Self::WindowTooWide { .. } => Some("take a smaller stride, or shorter windows".into()),
+            Self::WindowGap { .. } => Some("take a larger overlap, or another schedule or way to mix".into()),
+            Self::SectionsWithoutWindows { .. } => {
+                Some("write the prompt without `|`, or connect WanVideoContextOptions with fewer frames than the video's".into())
+            }
             _ => None,
         }
     }

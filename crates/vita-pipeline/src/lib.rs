@@ -31,6 +31,7 @@ mod residency;
 pub mod resize;
 mod sampling;
 mod whole;
+mod windows;
 
 pub use conditioning::{Conditioning, ImageConditioning, KnownFrames};
 pub use environment::Environment;
@@ -57,3 +58,4 @@ pub use whole::{
     Defaults, FRAME_STEP, FRAMES_MAX, Files, Models, Open, PRESETS, Paths, Preset, SIDE_MAX, SIZE_STEP, Sampling,
     Source, Summary, Takes, VideoRequest, WRAPPER_PREFIX, estimate, make_video,
 };
+pub use windows::{ContextWindows, Window, WindowMix, WindowSchedule, WindowStart};

@@ -15,6 +15,7 @@ use crate::guidance::CfgZeroStar;
 use crate::latent::latent_format;
 use crate::memory::StageMemory;
 use crate::progress::Stage;
+use crate::windows::ContextWindows;
 
 /// A transformer, opened, and what is changed about it. Cheap to clone; changes are the clone's own.
 #[derive(Clone)]
@@ -46,6 +47,8 @@ pub struct ModelPatches {
     pub riflex: Option<usize>,
     /// Guidance inside the attention to the prompt.
     pub nag: Option<NagPrompt>,
+    /// Windows in which a long video is sampled.
+    pub windows: Option<ContextWindows>,
 }
 
 /// A LoRA at a strength.
@@ -188,21 +191,24 @@ impl Transformer {
     pub(crate) fn memory(&self, latent: [usize; 3], text_keys: &[usize], image_keys: usize) -> StageMemory {
         let config = &self.part.config;
         let longest = text_keys.iter().copied().max().unwrap_or(1);
-        let workload = wan::Workload { latent, text_keys: longest, image_keys };
+        let windows = self.patches.windows.as_ref().filter(|windows| windows.part(latent[0]));
+        let window = [windows.map_or(latent[0], |windows| windows.frames), latent[1], latent[2]];
+        let workload = wan::Workload { latent: window, text_keys: longest, image_keys };
         let contexts: usize = text_keys.iter().map(|&keys| config.context_bytes(keys, image_keys)).sum();
-        // The sampler's own: latent, noise, the model's two answers and a solver's history.
+        // The sampler's own: latent, noise, the model's two answers and a solver's history; a mixed answer beside them.
         let pixels = latent.iter().product::<usize>() * size_of::<f32>();
-        let latents = 8 * config.out_dim * pixels;
+        let latents = (8 + usize::from(windows.is_some())) * config.out_dim * pixels;
         // What goes in beside the noise: kept, and together with the noise.
         let beside = (config.in_dim - config.out_dim.min(config.in_dim)) * pixels;
         let inputs = if beside > 0 { beside + config.in_dim * pixels } else { 0 };
-        let tokens = latent[0] * latent[1].div_ceil(2) * latent[2].div_ceil(2) * config.dim * size_of::<f32>();
-        // A cache's of each prompt, and what the blocks start from.
+        let tokens = window[0] * window[1].div_ceil(2) * window[2].div_ceil(2) * config.dim * size_of::<f32>();
+        // A cache's of each prompt in each window, and what the blocks start from.
+        let window_count = windows.map_or(1, |windows| windows.count_max(latent[0]));
         let cached = self
             .patches
             .pass_cache
             .as_ref()
-            .map_or(0, |cache| (1 + text_keys.len() * cache.rule.kept_tensors()) * tokens);
+            .map_or(0, |cache| (1 + window_count * text_keys.len() * cache.rule.kept_tensors()) * tokens);
         let activations = config.activation_bytes(&workload, LAYOUT) + contexts + latents + inputs + cached;
         // LoRAs lie beside the weights, packed anew for each run.
         let loras: usize = self.patches.loras.iter().map(|lora| lora.lora.size_bytes()).sum();

@@ -4,6 +4,7 @@
 //! jobs, one after the other, where a system has a model for high noise and one for low noise. [`sample_as_wrapper`]
 //! and [`sample_experts_as_wrapper`] are the same in the wrapper's numbers.
 
+mod caches;
 mod experts;
 mod job;
 mod native;
@@ -12,6 +13,7 @@ mod noise_mask;
 mod reuse;
 mod wrapper;
 
+pub(crate) use caches::WINDOWS_MAX;
 pub use experts::{Experts, Switch, sample_experts};
 pub use job::{Noise, Passes, SampleJob, Sampled, Schedule, Steps, basic_schedule};
 pub use native::sample;

@@ -1,5 +1,6 @@
 //! A sampling run as ComfyUI's own nodes do it.
 
+use vita_sampling::noise::Generator;
 use vita_sampling::{Denoised, Flow, Run, sample_levels};
 use vita_tensor::Tensor;
 
@@ -38,6 +39,15 @@ pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled,
         (_, false) => None,
     };
     let network = Network::load(&job.model, [frames, rows, columns], &job.positive, negative, environment)?;
+    network.check_windows(step_count)?;
+    let noise = match (noise, network.windows().filter(|windows| windows.free_noise)) {
+        (Some(noise), Some(windows)) => Some(windows.shuffle_noise(&noise, &mut Generator::new(job.seed))?),
+        (noise, _) => noise,
+    };
+    let reuse = job.model.patches().reuse_cache;
+    if reuse.is_some_and(|reuse| reuse.place == ReusePlace::Velocity) && network.windows().is_some() {
+        return Err(Error::CacheInWindows);
+    }
     let mask = latent.noise_mask.as_ref().map(|mask| NoiseMask::new(mask, [frames, rows, columns])).transpose()?;
     let flow = Flow::new(job.model.patches().shift())?;
     let mut guided = Guided {
@@ -45,9 +55,9 @@ pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled,
         cfg: &job.cfg,
         zero_star: job.model.patches().cfg_zero_star,
         skip_layers: job.model.patches().skip_layers.as_ref(),
-        reuse: job.model.patches().reuse_cache.map(Reusing::new),
+        reuse: reuse.map(Reusing::new),
         flow,
-        step_count,
+        levels: &sigmas,
         needs_uncond: solver.needs_uncond,
         mask: mask.map(|mask| Masked {
             mask,
@@ -57,7 +67,7 @@ pub fn sample(job: &SampleJob, environment: &mut Environment) -> Result<Sampled,
         }),
     };
 
-    let run = Run { solver, flow, sigmas, seed: job.seed };
+    let run = Run { solver, flow, sigmas: sigmas.clone(), seed: job.seed };
     let mut stage = environment.begin(Stage::Sampling, step_count);
     let done = std::cell::Cell::new(0);
     let mut last = None;
@@ -91,7 +101,8 @@ struct Guided<'a> {
     skip_layers: Option<&'a SkipLayers>,
     reuse: Option<Reusing>,
     flow: Flow,
-    step_count: usize,
+    /// One more than steps.
+    levels: &'a [f32],
     needs_uncond: bool,
     mask: Option<Masked>,
 }
@@ -142,9 +153,15 @@ impl Guided<'_> {
 
     fn guided(&self, x: &Tensor, sigma: f32, timesteps: &[f32], step: usize) -> Result<Denoised, Error> {
         let cfg = self.cfg.at(step);
-        let place = Place { step_index: step, step_count: self.step_count, schedule_count: self.step_count };
+        let step_count = self.levels.len() - 1;
+        let place = Place { step_index: step, step_count, schedule_count: step_count, window: None };
+        let of_windows = self.step_of(sigma).unwrap_or(step);
         let moved = |v: &Tensor| vita_ops::combine(&[(1.0, x), (-sigma, v)]);
-        let velocity = |which| self.network.velocity(x, timesteps, which, place);
+        let velocity = |which| {
+            self.network.in_windows(x, timesteps, of_windows, &mut |x, timesteps, window| {
+                self.network.velocity(x, timesteps, which, Place { window, ..place })
+            })
+        };
         let has_uncond = needs_negative(cfg) || self.needs_uncond;
         // The negative prompt first: of ComfyUI's batch it is the one whose change decides.
         let all = if has_uncond { &[Which::Negative, Which::Positive][..] } else { &[Which::Positive] };
@@ -162,11 +179,19 @@ impl Guided<'_> {
         let guided = match self.skip_layers.filter(|skip| skip.holds(self.flow, sigma)) {
             None => guided,
             Some(skip) => {
-                let fewer = moved(&self.network.velocity_without(&skip.blocks, x, timesteps, place)?);
-                skip.lead(&guided, &cond, &fewer)
+                let fewer = self.network.in_windows(x, timesteps, of_windows, &mut |x, timesteps, window| {
+                    self.network.velocity_without(&skip.blocks, x, timesteps, Place { window, ..place })
+                })?;
+                skip.lead(&guided, &cond, &moved(&fewer))
             }
         };
         Ok(Denoised { guided, uncond: uncond.filter(|_| self.needs_uncond) })
+    }
+
+    /// The step that begins at a level, if one does. Windows of a solver's levels between are those of the step that
+    /// is run; ComfyUI stops there.
+    fn step_of(&self, sigma: f32) -> Option<usize> {
+        self.levels.iter().position(|level| (level - sigma).abs() <= 1e-8 + 1e-4 * sigma)
     }
 }
 

@@ -4,17 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use vita_base::Cancel;
-use vita_models::wan::{Cached, Context, Layout, Nag, Pass, StepCache, Wan};
+use vita_models::wan::{Cached, Context, Layout, Nag, Pass, Wan};
 use vita_tensor::Tensor;
 
+use super::caches::Caches;
 use crate::Error;
 use crate::TextRows;
 use crate::conditioning::{Conditioning, ImageConditioning, KnownFrames};
 use crate::environment::{Environment, proceed};
 use crate::extras::NagPrompt;
-use crate::latent::{Latent, LatentSpace, concat_channels, is_zero};
+use crate::latent::{Latent, LatentSpace, concat_channels, is_zero, join_frames};
 use crate::parts::{LAYOUT, MASK_CHANNELS, ModelPatches, Transformer};
 use crate::sampling::Passes;
+use crate::windows::{Answer, ContextWindows, Window, WindowStart, mixed, pick_frames};
 
 /// Which of the two prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +27,30 @@ pub enum Which {
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Place<'a> {
     /// From 0, of the steps that are run.
     pub step_index: usize,
     /// Steps that are run.
     pub step_count: usize,
     /// Steps of the whole schedule.
     pub schedule_count: usize,
+    /// The part of the video, if it is parted.
+    pub window: Option<&'a Window>,
 }
 
 /// A transformer, loaded and made ready for a latent of one size and two prompts.
 pub struct Network {
     wan: Arc<Wan>,
-    layout: Layout,
-    positive: Ready,
+    /// Frames of the video's latent.
+    frames: usize,
+    /// Of the video, or of windows of each length.
+    layouts: Vec<Layout>,
+    /// Of the prompt, or of each section's.
+    positive: Vec<Ready>,
     negative: Option<Ready>,
     nag: Option<Context>,
     patches: ModelPatches,
-    /// Of the prompt, and of the negative one.
-    caches: Option<[RefCell<StepCache>; 2]>,
+    caches: Option<RefCell<Caches>>,
     asked: Cell<usize>,
     cancel: Cancel,
 }
@@ -67,7 +74,15 @@ impl Network {
         negative: Option<&Conditioning>,
         environment: &mut Environment,
     ) -> Result<Self, Error> {
-        let all: Vec<&Conditioning> = [Some(positive), negative].into_iter().flatten().collect();
+        if let Some(windows) = &model.patches().windows {
+            windows.check()?;
+        }
+        let windows = model.patches().windows.as_ref().filter(|windows| windows.part(latent[0]));
+        if let Some(WindowStart::Picture(picture)) = windows.map(|windows| &windows.start) {
+            picture_fits(model, latent, picture)?;
+        }
+        let sections = sections(positive, model.patches().windows.as_ref(), windows.is_some())?;
+        let all: Vec<&Conditioning> = sections.iter().chain(negative).collect();
         for conditioning in &all {
             check(model, latent, conditioning)?;
         }
@@ -87,18 +102,21 @@ impl Network {
             let context = wan.context(&conditioning.text.prompt()?, clip)?;
             Ok(Ready { context, beside: beside(model, latent, &conditioning.image)? })
         };
+        let layout = |frames| -> Result<Layout, Error> {
+            let layout = wan.layout([frames, latent[1], latent[2]], LAYOUT)?;
+            Ok(match patches.riflex {
+                None => layout,
+                Some(index) => layout.with_riflex(index, latent[0]),
+            })
+        };
+        let lengths = windows.map_or(vec![latent[0]], |windows| windows.lengths(latent[0]));
         Ok(Self {
-            layout: match patches.riflex {
-                None => wan.layout(latent, LAYOUT)?,
-                Some(index) => wan.layout(latent, LAYOUT)?.with_riflex(index, latent[0]),
-            },
-            positive: ready(positive)?,
+            frames: latent[0],
+            layouts: lengths.into_iter().map(layout).collect::<Result<_, _>>()?,
+            positive: sections.iter().map(ready).collect::<Result<_, _>>()?,
             negative: negative.map(ready).transpose()?,
             nag: patches.nag.as_ref().map(|nag| Ok::<_, Error>(wan.context(&nag.text.prompt()?, None)?)).transpose()?,
-            caches: patches
-                .pass_cache
-                .as_ref()
-                .map(|cache| [(), ()].map(|()| RefCell::new(StepCache::new(cache.rule.clone())))),
+            caches: patches.pass_cache.as_ref().map(|cache| RefCell::new(Caches::new(cache.rule.clone()))),
             asked: Cell::new(0),
             patches,
             cancel: environment.cancel.clone(),
@@ -108,11 +126,35 @@ impl Network {
 
     /// Passes so far.
     pub fn passes(&self) -> Passes {
-        let skipped = self.caches.as_ref().map_or(0, |caches| caches.iter().map(|one| one.borrow().skipped()).sum());
+        let skipped = self.caches.as_ref().map_or(0, |caches| caches.borrow().skipped());
         Passes { asked: self.asked.get(), skipped }
     }
 
-    /// The velocity of a noisy latent `[C, T, h, w]`. timesteps: one, or one a latent frame.
+    /// An answer to a noisy latent `[C, T, h, w]`, mixed of those to its windows if it is parted. step: that of the
+    /// windows, from 0.
+    ///
+    /// # Errors
+    /// If the windows leave something out; whatever `answer` says.
+    pub fn in_windows(&self, x: &Tensor, timesteps: &[f32], step: usize, answer: &mut Answer) -> Result<Tensor, Error> {
+        let Some(windows) = self.windows() else { return answer(x, timesteps, None) };
+        let windows = windows.at_step(self.frames, step)?;
+        mixed(x, timesteps, &windows, answer)
+    }
+
+    /// Windows that the video is parted into.
+    pub fn windows(&self) -> Option<&ContextWindows> {
+        self.patches.windows.as_ref().filter(|windows| windows.part(self.frames))
+    }
+
+    /// # Errors
+    /// If at some step the windows leave something out.
+    pub fn check_windows(&self, step_count: usize) -> Result<(), Error> {
+        let Some(windows) = self.windows() else { return Ok(()) };
+        (0..step_count).try_for_each(|step| windows.at_step(self.frames, step).map(|_| ()))
+    }
+
+    /// The velocity of a noisy latent `[C, T, h, w]`, or of a window's frames of it. timesteps: one, or one a latent
+    /// frame.
     ///
     /// # Errors
     /// If the work was cancelled.
@@ -120,17 +162,19 @@ impl Network {
     /// # Panics
     /// If the negative prompt is asked for and there is none.
     pub fn velocity(&self, x: &Tensor, timesteps: &[f32], which: Which, at: Place) -> Result<Tensor, Error> {
-        let cache = self.caches.as_ref().map(|caches| caches[usize::from(which == Which::Negative)].borrow_mut());
-        let mut cache = cache.filter(|_| self.patches.pass_cache.as_ref().is_some_and(|it| it.holds(at.step_index)));
-        let cached = cache.as_deref_mut().map(|cache| {
-            let Place { step_index, schedule_count: step_count, .. } = at;
-            Cached { cache, step_index, step_count }
+        let mut caches = self.caches.as_ref().map(RefCell::borrow_mut);
+        let caches = caches.as_deref_mut();
+        let caches = caches.filter(|_| self.patches.pass_cache.as_ref().is_some_and(|it| it.holds(at.step_index)));
+        let cached = caches.map(|caches| {
+            let Place { step_index, schedule_count: step_count, window, .. } = at;
+            Cached { cache: caches.of(which, window), step_index, step_count }
         });
         let skipped = self.patches.skip_in_negative.as_ref();
         let skipped = skipped
             .filter(|skip| which == Which::Negative && skip.span.holds(at.step_index, at.step_count))
             .map_or(&[][..], |skip| &skip.blocks);
-        self.pass(x, timesteps, which, Pass { skipped_blocks: skipped, cache: cached, ..self.common(which, at) })
+        let pass = Pass { skipped_blocks: skipped, cache: cached, ..self.common(which, at) };
+        self.pass(x, timesteps, which, at.window, pass)
     }
 
     /// The prompt's velocity of a model without some of its blocks.
@@ -145,7 +189,7 @@ impl Network {
         at: Place,
     ) -> Result<Tensor, Error> {
         let pass = Pass { skipped_blocks: blocks, ..self.common(Which::Positive, at) };
-        self.pass(x, timesteps, Which::Positive, pass)
+        self.pass(x, timesteps, Which::Positive, at.window, pass)
     }
 
     fn common(&self, which: Which, at: Place) -> Pass<'_> {
@@ -158,20 +202,51 @@ impl Network {
         }
     }
 
-    fn pass(&self, x: &Tensor, timesteps: &[f32], which: Which, pass: Pass) -> Result<Tensor, Error> {
+    fn pass(
+        &self,
+        x: &Tensor,
+        timesteps: &[f32],
+        which: Which,
+        window: Option<&Window>,
+        pass: Pass,
+    ) -> Result<Tensor, Error> {
         self.asked.set(self.asked.get() + 1);
-        let ready = match which {
-            Which::Positive => &self.positive,
-            Which::Negative => self.negative.as_ref().expect("a run with guidance has a negative prompt"),
+        let ready = match (which, self.windows().zip(window)) {
+            (Which::Positive, None) => &self.positive[0],
+            (Which::Positive, Some((windows, window))) => &self.positive[windows.section(self.frames, window)],
+            (Which::Negative, _) => self.negative.as_ref().expect("a run with guidance has a negative prompt"),
         };
+        let frames = x.dims()[1];
+        let layout = self.layouts.iter().find(|layout| layout.latent()[0] == frames).expect("windows of this length");
         let on_block = &mut |_, _| proceed(&self.cancel);
         Ok(match &ready.beside {
-            None => self.wan.pass(x, timesteps, &ready.context, &self.layout, pass, on_block)?,
+            None => self.wan.pass(x, timesteps, &ready.context, layout, pass, on_block)?,
             Some(beside) => {
-                let x = concat_channels(&[x, beside]);
-                self.wan.pass(&x, timesteps, &ready.context, &self.layout, pass, on_block)?
+                let x = match window {
+                    None => concat_channels(&[x, beside]),
+                    Some(window) => concat_channels(&[x, &self.beside_of(beside, window)?]),
+                };
+                self.wan.pass(&x, timesteps, &ready.context, layout, pass, on_block)?
             }
         })
+    }
+
+    /// What goes in beside a window's noise.
+    fn beside_of(&self, beside: &Tensor, window: &Window) -> Result<Tensor, Error> {
+        let start = self.windows().map_or(&WindowStart::OfFrame, |windows| &windows.start);
+        if let WindowStart::OfFrame = start {
+            return Ok(pick_frames(beside, &window.frames));
+        }
+        let first = pick_frames(beside, &[0]);
+        let first = match start {
+            WindowStart::Picture(picture) if window.frames[0] != 0 => {
+                let picture = picture.samples_in(LatentSpace::Normalised)?.narrow(1, 0, 1);
+                concat_channels(&[&first.narrow(0, 0, MASK_CHANNELS), &picture])
+            }
+            _ => first,
+        };
+        let rest = pick_frames(beside, &window.frames[1..]);
+        Ok(if rest.dims()[1] == 0 { first } else { join_frames(&[&first, &rest]) })
     }
 }
 
@@ -188,6 +263,20 @@ pub fn fitting(latent: &Latent, model: &Transformer) -> Result<Latent, Error> {
     match is_zero(&latent.samples) {
         true => Ok(Latent { samples: Tensor::zeros([expected, frames, rows, columns]), ..latent.clone() }),
         false => Err(Error::LatentOfAnotherModel { found: channels, file: model.file().into(), expected }),
+    }
+}
+
+/// What leads each section of a video; all of it if the video has none.
+fn sections(
+    positive: &Conditioning,
+    windows: Option<&ContextWindows>,
+    is_parted: bool,
+) -> Result<Vec<Conditioning>, Error> {
+    let texts = windows.map_or(&[][..], |windows| &windows.sections);
+    match (texts.len(), is_parted) {
+        (0, _) => Ok(vec![positive.clone()]),
+        (_, true) => Ok(texts.iter().map(|text| Conditioning { text: (**text).clone(), ..positive.clone() }).collect()),
+        (sections, false) => Err(Error::SectionsWithoutWindows { sections }),
     }
 }
 
@@ -215,6 +304,15 @@ fn nag_fits(model: &Transformer, nag: &NagPrompt) -> Result<(), Error> {
         true if model.clip_width().is_some() => Err(Error::NagWithImageBranch { file: model.file().into() }),
         true => Ok(()),
         false => Err(Error::PromptWidth { found, file: model.file().into(), expected }),
+    }
+}
+
+/// Whether a picture that later windows start from is of the video's size.
+fn picture_fits(model: &Transformer, [_, rows, columns]: [usize; 3], picture: &Latent) -> Result<(), Error> {
+    let [channels, frames, high, wide] = picture.sizes()?;
+    match [channels, high, wide] == [model.latent_channels(), rows, columns] && frames > 0 {
+        true => Ok(()),
+        false => Err(Error::ImageLatent { found: picture.samples.dims(), expected: [1, rows, columns] }),
     }
 }
 

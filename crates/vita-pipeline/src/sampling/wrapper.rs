@@ -109,6 +109,7 @@ pub fn sample_as_wrapper(job: &WrapperJob, environment: &mut Environment) -> Res
         (_, false) => None,
     };
     let network = Network::load(&job.model, job.latent, &job.positive, negative, environment)?;
+    network.check_windows(step_count)?;
     let parted = Parted::new(&whole.noisy, &job.known_frames)?;
     refuse_native(job.model.patches())?;
     let model = Model { job, network: &network, parted: &parted, step_count, schedule_count: job.schedule_steps() };
@@ -196,6 +197,11 @@ impl WrapperJob {
         let dims = [self.model.latent_channels(), frames, rows, columns];
         let mut generator = Generator::new(self.seed);
         let noise = generator.randn(dims);
+        let windows = self.model.patches().windows.as_ref();
+        let noise = match windows.filter(|windows| windows.free_noise && windows.part(frames)) {
+            Some(windows) => windows.shuffle_noise(&noise, &mut generator)?,
+            None => noise,
+        };
         let Some(samples) = &self.samples else { return Ok(Start { noisy: noise, generator }) };
         if let Some(state) = &samples.noise_state {
             generator = state.generator();
@@ -231,23 +237,32 @@ struct Model<'a> {
 impl Model<'_> {
     /// x: the frames that are made.
     fn velocity(&self, x: &Tensor, at: WrapperStep) -> Result<Tensor, Error> {
-        let cfg = self.job.cfg.at(at.schedule_index);
-        let whole = self.parted.together(x);
-        let timesteps = self.parted.timesteps(at.timestep);
-        let place = Place { step_index: at.index, step_count: self.step_count, schedule_count: self.schedule_count };
-        let one = |which| -> Result<Tensor, Error> {
-            Ok(self.parted.unknown(&self.network.velocity(&whole, &timesteps, which, place)?))
-        };
         let zero_star = self.job.model.patches().cfg_zero_star;
         if zero_star.is_some_and(|zero| at.index < zero.zero_steps) {
             return Ok(Tensor::zeros(x.dims()));
         }
+        let cfg = self.job.cfg.at(at.schedule_index);
+        let whole = self.parted.together(x);
+        let timesteps = self.parted.timesteps(at.timestep);
+        let (step_count, schedule_count) = (self.step_count, self.schedule_count);
+        let guided = self.network.in_windows(&whole, &timesteps, at.index, &mut |x, timesteps, window| {
+            let mut timesteps = timesteps.to_vec();
+            if let (Some(_), [first, _, ..]) = (window, &mut timesteps[..]) {
+                *first = 0.0;
+            }
+            self.guided(x, &timesteps, cfg, Place { step_index: at.index, step_count, schedule_count, window })
+        })?;
+        Ok(self.parted.unknown(&guided))
+    }
+
+    fn guided(&self, x: &Tensor, timesteps: &[f32], cfg: f64, place: Place) -> Result<Tensor, Error> {
+        let one = |which| self.network.velocity(x, timesteps, which, place);
         let cond = one(Which::Positive)?;
         if !needs_negative(cfg) {
             return Ok(cond);
         }
         let uncond = one(Which::Negative)?;
-        Ok(match zero_star {
+        Ok(match self.job.model.patches().cfg_zero_star {
             None => guide(&cond, &uncond, cfg),
             Some(_) => guide(&cond, &vita_ops::combine(&[(zero_star_scale(&cond, &uncond), &uncond)]), cfg),
         })

@@ -8,3 +8,4 @@ mod loras;
 mod parts;
 mod support;
 mod systems;
+mod windows;
