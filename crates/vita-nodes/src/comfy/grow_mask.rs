@@ -9,6 +9,7 @@ pub struct GrowMask;
 impl Node for GrowMask {
     fn spec(&self) -> Spec {
         Spec::new("GrowMask", "mask")
+            .display("Grow Mask")
             .module("comfy_extras.nodes_mask", Style::V3)
             .input("mask", link("MASK"))
             .input("expand", int(0, -SIDE_MAX..=SIDE_MAX, 1).tooltip("Pixels; less than 0 narrows."))

@@ -11,7 +11,7 @@ impl Node for VAEEncodeTiled {
             .display("VAE Encode (Tiled)")
             .input("pixels", link("IMAGE"))
             .input("vae", link("VAE"))
-            .input("tile_size", int(512, 64..=4096, 32).tooltip("Pixels of a square; smaller ones take less memory."))
+            .input("tile_size", int(512, 64..=4096, 64).tooltip("Pixels of a square; smaller ones take less memory."))
             .input(
                 "overlap",
                 int(64, 0..=4096, 32).tooltip("Pixels that neighbours share, a quarter of the side at most."),
