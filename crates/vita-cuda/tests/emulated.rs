@@ -6,6 +6,7 @@ mod emulator;
 use std::sync::Arc;
 
 use emulator::{Copies, Emulator};
+use vita_cuda::Arch;
 use vita_cuda::machine::Machine;
 use vita_cuda::selftest::{self, Verdict};
 
@@ -15,21 +16,28 @@ fn every_kernel_matches_its_reference() {
         println!("skipped: no C++ compiler with _Float16");
         return;
     };
+    let only = std::env::var("OP").unwrap_or_default();
     let mut wrong = Vec::new();
-    for copies in [Copies::Late, Copies::AtOnce] {
-        let emulator = Arc::new(Emulator::new(compiler.clone(), copies));
-        let machine: Arc<dyn Machine> = emulator.clone();
-        let filter = std::env::var("OP").unwrap_or_default();
-        for outcome in selftest::run(&machine, &filter) {
-            match outcome.verdict {
-                Verdict::Passed(error) => println!("{:<16} {:<48} {error:.2e}", outcome.op, outcome.title),
-                Verdict::Skipped => println!("{:<16} {:<48} skipped: not on this card", outcome.op, outcome.title),
-                other => wrong.push(format!("{} {} ({copies:?}): {other:?}", outcome.op, outcome.title)),
+    // Hopper has its own attention; all else is the same everywhere.
+    for (arch, ops) in [(Arch::SM_80, ""), (Arch::SM_90, "attention")] {
+        for copies in [Copies::Late, Copies::AtOnce] {
+            let emulator = Arc::new(Emulator::new(compiler.clone(), arch, copies));
+            let machine: Arc<dyn Machine> = emulator.clone();
+            let filter = if ops.is_empty() { &only } else { ops };
+            if !filter.contains(&only) {
+                continue;
             }
+            for outcome in selftest::run(&machine, filter) {
+                match outcome.verdict {
+                    Verdict::Passed(error) => println!("{:<16} {:<60} {error:.2e}", outcome.op, outcome.title),
+                    Verdict::Skipped => println!("{:<16} {:<60} skipped: not on this card", outcome.op, outcome.title),
+                    other => wrong.push(format!("{} {} ({arch}, {copies:?}): {other:?}", outcome.op, outcome.title)),
+                }
+            }
+            let (rows, in_conflict) = emulator.matrix_rows();
+            println!("matrix rows read: {rows}, of them behind another on the same bank: {in_conflict}");
+            assert_eq!(in_conflict, 0, "bank conflicts");
         }
-        let (rows, in_conflict) = emulator.matrix_rows();
-        println!("matrix rows read: {rows}, of them behind another on the same bank: {in_conflict}");
-        assert_eq!(in_conflict, 0, "bank conflicts");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

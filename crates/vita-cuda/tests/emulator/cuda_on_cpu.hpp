@@ -47,6 +47,18 @@ struct Copy {
     int group;
 };
 
+// A product of a warpgroup that was issued: one lane's part of it.
+struct Product {
+    float* d;
+    float (*widen)(unsigned short);
+    bool from_registers, add;
+    float a[2][16];
+    uint64_t a_matrix, b_matrix;
+    int group;
+};
+
+constexpr int PRODUCTS_MAX = 64;
+
 struct Thread {
     ucontext_t context;
     dim3 index;
@@ -54,7 +66,29 @@ struct Thread {
     int group;       // of the copies that come next
     int copy_count;  // that have not happened
     Copy copies[COPIES_MAX];
+    int product_group, product_count;
+    Product products[PRODUCTS_MAX];
 };
+
+// A barrier that counts arrivals and bytes.
+struct ByteBarrier {
+    uint32_t address;
+    int expected, pending;
+    long bytes;
+    unsigned phase;
+};
+
+// A tile on its way: rows of at most 128 bytes.
+struct Tile {
+    uint32_t to, barrier;
+    const unsigned char* base;
+    uint64_t width, height, stride_bytes;
+    uint32_t x, y, columns, rows;
+    bool done;
+};
+
+constexpr int BYTE_BARRIERS_MAX = 32;
+constexpr int TILES_MAX = 64;
 
 struct Warp {
     Barrier barrier;
@@ -69,6 +103,10 @@ static unsigned char* shared;
 static ucontext_t scheduler;
 static Barrier block_barrier;
 static Barrier named_barriers[16];
+static ByteBarrier byte_barriers[BYTE_BARRIERS_MAX];
+static int byte_barrier_count;
+static Tile tiles[TILES_MAX];
+static int tile_count;
 static int current, thread_count, threads_live;
 static bool copies_late, progress;
 static dim3 block_index, grid_size, block_size;
@@ -133,6 +171,7 @@ inline void run_block() {
     threads_live = thread_count;
     block_barrier = Barrier{};
     for (Barrier& barrier : named_barriers) barrier = Barrier{};
+    byte_barrier_count = tile_count = 0;
     for (int i = 0; i < thread_count; i++) {
         Thread& thread = threads[i];
         warps[i / 32].barrier = Barrier{};
@@ -141,6 +180,7 @@ inline void run_block() {
         thread.done = false;
         thread.group = 0;
         thread.copy_count = 0;
+        thread.product_group = thread.product_count = 0;
         getcontext(&thread.context);
         thread.context.uc_stack.ss_sp = stacks + i * STACK_BYTES;
         thread.context.uc_stack.ss_size = STACK_BYTES;
@@ -248,6 +288,116 @@ inline void load_matrices(uint32_t (&r)[4], uint32_t address, bool transposed) {
         }
     }
     wait_warp();
+}
+
+// ---- Hopper: barriers that count bytes, tiles copied by descriptor, products of a warpgroup ----
+
+inline void fail(const char* what) {
+    fprintf(stderr, "%s\n", what);
+    abort();
+}
+
+inline ByteBarrier& byte_barrier(uint32_t address) {
+    for (int i = 0; i < byte_barrier_count; i++)
+        if (byte_barriers[i].address == address) return byte_barriers[i];
+    fail("a barrier that was never made");
+    return byte_barriers[0];
+}
+
+inline void settle(ByteBarrier& barrier) {
+    if (barrier.pending < 0) fail("a barrier with more arrivals than it expects");
+    if (barrier.pending == 0 && barrier.bytes == 0) {
+        barrier.phase++;
+        barrier.pending = barrier.expected;
+        progress = true;
+    }
+}
+
+inline uint32_t permuted(uint32_t address) { return address ^ (address >> 7 & 7) << 4; }
+
+inline void finish_tile(Tile& tile) {
+    tile.done = true;
+    for (uint32_t row = 0; row < tile.rows; row++) {
+        for (uint32_t column = 0; column < tile.columns; column++) {
+            uint16_t element = 0;
+            if (tile.x + column < tile.width && tile.y + row < tile.height)
+                memcpy(&element, tile.base + (tile.y + row) * tile.stride_bytes + (tile.x + column) * 2, 2);
+            memcpy(shared + permuted(tile.to + row * 128 + column * 2), &element, 2);
+        }
+    }
+    ByteBarrier& barrier = byte_barrier(tile.barrier);
+    barrier.bytes -= tile.rows * tile.columns * 2;
+    settle(barrier);
+}
+
+inline void finish_tiles_of(uint32_t barrier) {
+    for (int i = 0; i < tile_count; i++)
+        if (!tiles[i].done && tiles[i].barrier == barrier) finish_tile(tiles[i]);
+}
+
+inline float element_at(uint64_t matrix, uint32_t offset, float (*widen)(unsigned short)) {
+    uint32_t start = (uint32_t)(matrix & 0x3fff) << 4;
+    unsigned short bits;
+    memcpy(&bits, shared + permuted(start + offset), 2);
+    return widen(bits);
+}
+
+inline uint32_t group_bytes(uint64_t matrix) { return (uint32_t)(matrix >> 32 & 0x3fff) << 4; }
+inline uint32_t block_bytes(uint64_t matrix) { return (uint32_t)(matrix >> 16 & 0x3fff) << 4; }
+
+// 64 x 16 by 16 x 128, the part of one lane.
+inline void finish_product(const Product& product) {
+    float a[2][16], b[16];
+    for (int half = 0; half < 2; half++) {
+        uint32_t row = current / 32 % 4 * 16 + half * 8 + lane() / 4;
+        for (uint32_t k = 0; k < 16; k++)
+            a[half][k] = product.from_registers ? product.a[half][k]
+                                                : element_at(product.a_matrix,
+                                                             row / 8 * group_bytes(product.a_matrix) + row % 8 * 128 + k * 2,
+                                                             product.widen);
+    }
+    for (int i = 0; i < 64; i++) {
+        uint32_t n = i / 4 * 8 + lane() % 4 * 2 + i % 2;
+        for (uint32_t k = 0; k < 16; k++) {
+            // From registers: columns innermost, as values lie; else depth innermost, as keys lie.
+            uint32_t at = product.from_registers
+                              ? n / 64 * block_bytes(product.b_matrix) + n % 64 * 2 + k / 8 * group_bytes(product.b_matrix) + k % 8 * 128
+                              : n / 8 * group_bytes(product.b_matrix) + n % 8 * 128 + k * 2;
+            b[k] = element_at(product.b_matrix, at, product.widen);
+        }
+        float sum = 0;
+        for (int k = 0; k < 16; k++) sum += a[i / 2 % 2][k] * b[k];
+        product.d[i] = product.add ? product.d[i] + sum : sum;
+    }
+}
+
+inline void finish_products_before(int group) {
+    Thread& thread = self();
+    int kept = 0;
+    for (int i = 0; i < thread.product_count; i++) {
+        if (thread.products[i].group < group) finish_product(thread.products[i]);
+        else thread.products[kept++] = thread.products[i];
+    }
+    thread.product_count = kept;
+}
+
+inline void start_product(float* d, const unsigned* a, uint64_t a_matrix, uint64_t b_matrix, bool add,
+                          float (*widen)(unsigned short)) {
+    Product product{d, widen, a != nullptr, add, {}, a_matrix, b_matrix, self().product_group};
+    if (b_matrix >> 62 != 1) fail("a matrix that is not permuted in runs of 128 bytes");
+    if (a) {
+        memcpy(warp().words[lane()], a, 16);
+        wait_warp();
+        for (int half = 0; half < 2; half++)
+            for (int k = 0; k < 16; k++) {
+                uint32_t pair = warp().words[lane() / 4 * 4 + k % 8 / 2][half + k / 8 * 2];
+                product.a[half][k] = widen((unsigned short)(k % 2 ? pair >> 16 : pair));
+            }
+        wait_warp();
+    }
+    if (!copies_late) return finish_product(product);
+    if (self().product_count == PRODUCTS_MAX) fail("too many products at once");
+    self().products[self().product_count++] = product;
 }
 
 template <class T> struct Plain { typedef T type; };
@@ -363,3 +513,57 @@ inline void multiply_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, un
 inline void multiply_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     emulator::multiply<emulator::f16_at>(d, a, b0, b1);
 }
+
+// Hopper's.
+
+inline void barrier_init(unsigned barrier, unsigned arrivals) {
+    if (emulator::byte_barrier_count == emulator::BYTE_BARRIERS_MAX || barrier % 8) emulator::fail("a barrier");
+    emulator::byte_barriers[emulator::byte_barrier_count++] = {barrier, (int)arrivals, (int)arrivals, 0, 0};
+}
+inline void barriers_are_ready() {}
+inline void barrier_arrive(unsigned address) {
+    emulator::ByteBarrier& barrier = emulator::byte_barrier(address);
+    barrier.pending--;
+    emulator::settle(barrier);
+}
+inline void barrier_expect(unsigned address, unsigned bytes) {
+    emulator::byte_barrier(address).bytes += bytes;
+    barrier_arrive(address);
+}
+inline void barrier_wait(unsigned address, unsigned parity) {
+    for (;;) {
+        emulator::finish_tiles_of(address);
+        if ((emulator::byte_barrier(address).phase & 1) != parity) return;
+        emulator::give_way();
+    }
+}
+inline void meet(unsigned number, unsigned threads) { emulator::wait_at(emulator::named_barriers[number], threads); }
+inline void announce(unsigned number, unsigned threads) {
+    emulator::Barrier& barrier = emulator::named_barriers[number];
+    if (++barrier.arrived >= (int)threads) emulator::open(barrier);
+}
+
+template <class Map> inline void copy_tile(unsigned to, const Map& map, unsigned x, unsigned y, unsigned barrier) {
+    if (to % 1024) emulator::fail("a tile that does not lie at a multiple of 1024 bytes");
+    int slot = 0;
+    while (slot < emulator::tile_count && !emulator::tiles[slot].done) slot++;
+    if (slot == emulator::TILES_MAX) emulator::fail("too many tiles at once");
+    if (slot == emulator::tile_count) emulator::tile_count++;
+    // As the machine that stands for the card writes it.
+    emulator::tiles[slot] = {to, barrier, (const unsigned char*)map.words[0], map.words[1], map.words[2], map.words[3],
+                             x, y, (unsigned)map.words[4], (unsigned)map.words[5], false};
+    if (!emulator::copies_late) emulator::finish_tile(emulator::tiles[slot]);
+}
+
+template <int COUNT> inline void registers_down() {}
+template <int COUNT> inline void registers_up() {}
+inline void products_begin() {}
+inline void products_commit() { emulator::self().product_group++; }
+template <int PENDING> inline void products_wait() {
+    emulator::finish_products_before(emulator::self().product_group - PENDING);
+}
+template <int N> inline void hold(float (&)[N]) {}
+
+#define ELEMENT_OF_T [](unsigned short bits) { T element; element.bits = bits; return widen(element); }
+#define multiply_shared(d, a, b, add) emulator::start_product(d, nullptr, a, b, add, ELEMENT_OF_T)
+#define multiply_registers(d, a, b) emulator::start_product(d, a, 0, b, true, ELEMENT_OF_T)

@@ -51,10 +51,10 @@ pub fn compiler() -> Option<String> {
 }
 
 impl Emulator {
-    pub fn new(compiler: String, copies: Copies) -> Self {
+    pub fn new(compiler: String, arch: Arch, copies: Copies) -> Self {
         let properties = Properties {
             name: "an emulated card".into(),
-            arch: Arch::SM_80,
+            arch,
             processors: 2,
             total_bytes: 1 << 30,
             shared_bytes_max: 227 << 10,
@@ -157,8 +157,18 @@ impl Machine for Emulator {
         Ok(())
     }
 
-    fn tensor_map(&self, _: Pointer, _: &TileShape) -> Result<TensorMap> {
-        Err(Error::Unsupported { what: "copying tiles".into(), on: self.properties.name.clone() })
+    fn tensor_map(&self, base: Pointer, tile: &TileShape) -> Result<TensorMap> {
+        assert_eq!(tile.axes, 2, "axes");
+        let mut words = [0; 16];
+        words[..6].copy_from_slice(&[
+            base.0,
+            tile.sizes[0],
+            tile.sizes[1],
+            tile.strides_bytes[0],
+            tile.tile[0].into(),
+            tile.tile[1].into(),
+        ]);
+        Ok(TensorMap(words))
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Attention: `softmax(q k^T * scale) v` for each head, no mask, heads of 128.
 
 use super::{Float, Rows, Variant, everywhere};
+use crate::arch::Arch;
 use crate::compile::Source;
 use crate::error::Result;
-use crate::machine::{Arguments, Machine, Shape};
+use crate::machine::{Arguments, Machine, Shape, TileShape};
 use crate::selftest::{Case, Pair, Random};
 
 /// Width of a head of every Wan model.
@@ -39,11 +40,15 @@ pub fn attention(machine: &dyn Machine, call: Attention) -> Result<()> {
     assert!(q.shape() == y.shape() && k.shape() == v.shape() && q.width == k.width, "q, k, v and y");
     assert!(q.width.is_multiple_of(HEAD) && k.rows > 0, "{} wide, {} keys", q.width, k.rows);
     assert!([k.float, v.float, y.float] == [q.float; 3], "one type");
+    assert!(scale > 0.0, "a scale of {scale}");
     for (name, rows) in [("q", &q), ("k", &k), ("v", &v), ("y", &y)] {
         rows.check_eights(name);
     }
     if q.rows == 0 {
         return Ok(());
+    }
+    if machine.properties().arch.has_wgmma() {
+        return on_hopper(machine, call);
     }
     let keys = keys_of_tile(machine.properties().shared_bytes_max);
     let arguments = Arguments::new()
@@ -64,17 +69,57 @@ pub fn attention(machine: &dyn Machine, call: Attention) -> Result<()> {
     unsafe { machine.launch(&source(q.float, keys), shape, &arguments) }
 }
 
+fn on_hopper(machine: &dyn Machine, call: Attention) -> Result<()> {
+    let Attention { q, k, v, y, scale } = call;
+    let map = |rows: Rows| {
+        machine.tensor_map(
+            rows.data.pointer(),
+            &TileShape {
+                sizes: [rows.width as u64, rows.rows as u64, 1, 1],
+                strides_bytes: [rows.stride as u64 * rows.float.bytes(), 0, 0],
+                tile: [64, 128, 1, 1],
+                axes: 2,
+            },
+        )
+    };
+    let arguments = Arguments::new()
+        .with(map(q)?)
+        .with(map(k)?)
+        .with(map(v)?)
+        .with(y.data.pointer())
+        .with(y.stride as u64)
+        .with(q.rows as u32)
+        .with(k.rows as u32)
+        .with(scale);
+    let grid = [q.rows.div_ceil(QUERIES) as u32, (q.width / HEAD) as u32, 1];
+    // Queries, two tiles of keys and two of values, barriers.
+    let shape = Shape { grid, threads: 384, shared_bytes: 5 * (128 * HEAD * 2) as u32 + 128 };
+    // SAFETY: the arguments are in the kernel's order; rows, strides and widths were checked against the slices, and
+    // the copy engine stays within the sizes it is told.
+    unsafe { machine.launch(&hopper_source(q.float), shape, &arguments) }
+}
+
 /// Two blocks should share a multiprocessor: 64 KiB each, or 48 where it has 100.
 fn keys_of_tile(shared_bytes_max: u32) -> usize {
     if shared_bytes_max >= 128 << 10 { 64 } else { 32 }
 }
 
-fn source(float: Float, keys: usize) -> Source {
-    let (multiply, pack) = match float {
+/// How kernels call what they do with a type: multiply, and make of two f32.
+fn instructions(float: Float) -> (&'static str, &'static str) {
+    match float {
         Float::Bf16 => ("multiply_bf16", "pack_bf16"),
         Float::F16 => ("multiply_f16", "pack_f16"),
         other => panic!("attention of {other}"),
-    };
+    }
+}
+
+fn hopper_source(float: Float) -> Source {
+    let text = concat!(include_str!("hopper.cuh"), include_str!("hopper.cu"));
+    Source::new("attention_hopper", text).define("T", float).define("PACK", instructions(float).1)
+}
+
+fn source(float: Float, keys: usize) -> Source {
+    let (multiply, pack) = instructions(float);
     Source::new("attention", include_str!("mma.cu"))
         .define("T", float)
         .define("MULTIPLY", multiply)
@@ -89,6 +134,8 @@ pub(super) fn variants() -> Vec<Variant> {
             let source = source(float, keys);
             all.push(Variant { source, functions: &["attention"], runs_on: everywhere });
         }
+        let source = hopper_source(float);
+        all.push(Variant { source, functions: &["attention_hopper"], runs_on: Arch::has_wgmma });
     }
     all
 }
