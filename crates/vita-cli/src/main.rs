@@ -24,7 +24,7 @@ use clap::Parser;
 use vita_ops::simd::Isa;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::parse_from(commands::serve::with_log_level(std::env::args_os()));
     // The server has its own logs.
     if !matches!(cli.command, cli::Command::Serve(_)) {
         logs::start(cli.verbose);

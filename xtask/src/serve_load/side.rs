@@ -44,7 +44,12 @@ impl Which {
     fn launch(&self, folder: &Path) -> Result<Program, Report> {
         let (base, port) = (folder.join("base"), free_port()?);
         let command = match self {
-            Self::Ours { binary } => serve_command(binary, &base, port),
+            Self::Ours { binary } => {
+                let mut command = serve_command(binary, &base, port);
+                // What is accepted is on the disk before it is answered.
+                command.arg("--durable");
+                command
+            }
             Self::Comfyui { folder, python } => {
                 let mut command = Command::new(python);
                 command.current_dir(folder).args(["main.py", "--cpu", "--port", &port.to_string()]);

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use vita_base::Report;
 use vita_server::PreviewMethod;
 
+use super::foreign_flags::{ForeignFlags, LEVELS};
 use crate::folders;
 
 /// Start the server: ComfyUI's API, its page where it is installed, and workflows.
@@ -67,6 +68,11 @@ pub struct Arguments {
     /// Keep entries of history for so many days.
     #[arg(long, value_name = "DAYS", value_parser = days)]
     pub history_max_days: Option<f64>,
+    /// What is told on stderr, at least; `--verbose LEVEL` is understood as well.
+    #[arg(long, value_name = "LEVEL", default_value = "INFO", value_parser = LEVELS)]
+    pub log_level: String,
+    #[command(flatten)]
+    pub foreign: ForeignFlags,
 }
 
 impl Arguments {
@@ -86,8 +92,14 @@ impl Arguments {
         PreviewMethod::of_name(&self.preview_method).unwrap_or_default()
     }
 
-    pub fn verbose_level(&self) -> LevelFilter {
-        LevelFilter::INFO
+    /// What is told on stderr.
+    pub fn log_level(&self) -> LevelFilter {
+        match self.log_level.as_str() {
+            "DEBUG" => LevelFilter::DEBUG,
+            "WARNING" => LevelFilter::WARN,
+            "ERROR" | "CRITICAL" => LevelFilter::ERROR,
+            _ => LevelFilter::INFO,
+        }
     }
 }
 

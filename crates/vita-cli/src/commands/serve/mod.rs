@@ -1,6 +1,7 @@
 //! `serve`: the server, from the flags to its end.
 
 mod arguments;
+mod foreign_flags;
 mod machine;
 mod runner;
 
@@ -19,6 +20,7 @@ use vita_queue::{Durability, HistoryLimit, Queue, QueueOptions};
 use vita_server::{App, Editor, LogLayer, LogRing, Parts, Server, ServerConfig, TlsFiles, Versions, auth, find_editor};
 
 pub use arguments::Arguments;
+pub use foreign_flags::with_log_level;
 use machine::Machine;
 use runner::GraphRunner;
 
@@ -37,6 +39,9 @@ const HISTORY_MEMORY_BYTES: usize = 16 << 20;
 pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let logs = LogRing::default();
     start_logs(arguments, &logs);
+    for name in &arguments.foreign.given {
+        tracing::info!("--{name} is a flag of ComfyUI's that does nothing here");
+    }
     let variable = |name: &str| env::var(name).ok();
     let folders = Arc::new(open_folders(arguments)?);
     let decided = auth::decide(&auth::Start {
@@ -103,7 +108,7 @@ fn say_where(server: &Server) {
 fn start_logs(arguments: &Arguments, logs: &LogRing) {
     let wanted = || match env::var("VITASCOPE_LOG").ok().and_then(|text| text.parse::<Targets>().ok()) {
         Some(targets) => targets,
-        None => Targets::new().with_default(arguments.verbose_level()),
+        None => Targets::new().with_default(arguments.log_level()),
     };
     let prefix = if arguments.folders.nano_aliases { aliases::LOG_PREFIX } else { "" };
     let console = log_format::layer()
