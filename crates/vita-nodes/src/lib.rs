@@ -9,6 +9,7 @@
 
 mod batch;
 mod comfy;
+mod context_windows;
 pub mod data;
 mod expression;
 mod ffmpeg;

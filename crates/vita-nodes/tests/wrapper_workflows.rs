@@ -282,6 +282,42 @@ fn settings_of_other_nodes_reach_the_sampler() {
     }
 }
 
+/// Twice as long as the small model's videos are.
+#[test]
+fn a_long_video_is_made_in_windows() {
+    let mut program = Program::new();
+    let small = json!({ "width": 64, "height": 64, "num_frames": 33 });
+    let mut prompt = guide("wan21_t2v_14b.json", "6", ("4", small));
+    prompt["2"]["inputs"]["positive_prompt"] =
+        json!("a clip of a red ball slides to the left in front of a black background");
+    prompt["2"]["inputs"]["negative_prompt"] = json!("");
+    prompt["6"]["inputs"]["cfg"] = json!(2.5);
+    prompt["6"]["inputs"]["context_options"] = json!(["20", 0]);
+    let options = json!({
+        "context_schedule": "uniform_standard", "context_frames": 17, "context_stride": 4, "context_overlap": 8,
+        "freenoise": true, "verbose": false, "fuse_method": "pyramid",
+    });
+    prompt["20"] = json!({ "class_type": "WanVideoContextOptions", "inputs": options });
+    program.succeed(&prompt);
+    let video = decode_mp4(program.output("generated_video_00001.mp4")).unwrap();
+    assert_eq!(video.frames.count(), 33);
+    let red = |frame: usize| {
+        let frame = video.frames.frame(frame).unwrap();
+        frame.data().chunks(3).filter(|p| p[0] > 150 && p[1] < 110 && p[2] < 110).count()
+    };
+    // The ball is there from the first frame to the last.
+    let all: Vec<usize> = (0..33).map(red).collect();
+    assert!(all.iter().all(|&count| count > 40), "{all:?}");
+
+    // A prompt of two sections leads two halves; a video that is not parted has none.
+    prompt["2"]["inputs"]["positive_prompt"] = json!("a red ball on black | a blue ball on black");
+    prompt["6"]["inputs"]["steps"] = json!(2);
+    program.succeed(&prompt);
+    prompt["20"]["inputs"]["context_frames"] = json!(81);
+    let End::Failed(failure) = program.run(&prompt).end else { panic!("sections were run as one") };
+    assert!(failure.message.contains("2 sections"), "{}", failure.message);
+}
+
 #[test]
 fn what_is_not_built_in_is_refused_by_name() {
     let mut program = Program::new();

@@ -14,6 +14,7 @@ mod clip_vision_loader;
 mod comfy_math_expression;
 mod comfy_switch_node;
 mod conditioning_zero_out;
+mod context_windows_manual;
 mod create_video;
 mod custom_combo;
 mod disable_noise;
@@ -101,6 +102,7 @@ pub const NODES: &[&'static dyn Node] = &[
     &comfy_math_expression::ComfyMathExpression,
     &comfy_switch_node::ComfySwitchNode,
     &conditioning_zero_out::ConditioningZeroOut,
+    &context_windows_manual::ContextWindowsManual,
     &create_video::CreateVideo,
     &custom_combo::CustomCombo,
     &disable_noise::DisableNoise,

@@ -1,27 +1,19 @@
 //! `WanContextWindowsManual`: a long video in windows that overlap.
 
+use crate::context_windows::{shape_fields, windows};
 use crate::prelude::*;
-use crate::work::not_yet;
 
 pub struct WanContextWindowsManual;
 
 impl Node for WanContextWindowsManual {
     fn spec(&self) -> Spec {
-        let schedules = ["standard_static", "standard_uniform", "looped_uniform", "batched"];
-        let fuse = combo(["pyramid", "relative", "flat", "overlap-linear"]).default_choice("pyramid");
-        let mut spec = Spec::new("WanContextWindowsManual", "context")
+        let spec = Spec::new("WanContextWindowsManual", "context")
             .module("comfy_extras.nodes_context_windows", Style::V3)
             .display("WAN Context Windows (Manual)")
             .input("model", link("MODEL"))
             .input("context_length", int(81, 1..=SIDE_MAX, 4).tooltip("Frames of a window."))
-            .input("context_overlap", whole_from(30, 0).tooltip("Frames that neighbouring windows share."))
-            .input("context_schedule", combo(schedules).tooltip("How windows lie."))
-            .input(
-                "context_stride",
-                whole_from(1, 1).tooltip("Of uniform schedules: how far apart a window's frames may lie."),
-            )
-            .input("closed_loop", switch(false).tooltip("Of looped schedules: whether the end meets the beginning."))
-            .input("fuse_method", fuse.tooltip("How windows are mixed where they overlap."))
+            .input("context_overlap", whole_from(30, 0).tooltip("Frames that neighbouring windows share."));
+        let mut spec = shape_fields(spec)
             .input("freenoise", switch(false).tooltip("Repeats the noise of the first window, shuffled."))
             .output("MODEL")
             .describe("Samples a video that is longer than the model was made for in windows that overlap.");
@@ -29,7 +21,12 @@ impl Node for WanContextWindowsManual {
         spec
     }
 
-    fn run(&self, _: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
-        Err(not_yet("sampling in windows"))
+    fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
+        // (n - 1) / 4 + 1 latent frames, and none of none.
+        let frames = inputs.count("context_length")?.div_ceil(4);
+        let overlap = inputs.count("context_overlap")?.div_ceil(4);
+        let windows = windows(inputs, frames, overlap)?;
+        let model = inputs.object::<Transformer>("model")?;
+        one(Value::object(model.patched(|patches| patches.windows = Some(windows))))
     }
 }

@@ -3,19 +3,20 @@
 use super::context_windows::ContextOptions;
 use super::fields::spec;
 use crate::prelude::*;
-use crate::work::not_yet;
 
 pub struct WanVideoContextOptions;
 
 impl Node for WanVideoContextOptions {
     fn spec(&self) -> Spec {
         let schedules = combo(["uniform_standard", "uniform_looped", "static_standard"]);
-        let frames = "Frames of a window. A video that is longer is refused: windows are not built in yet.";
-        let reference = "Is refused: a picture that later windows begin with is not built in.";
+        let frames = "Frames of a window. A video that is shorter is made whole.";
+        let reference =
+            "A picture that the windows which do not begin the video start from, for image-to-video models.";
+        let stride = "Windows of every frame, of every second, of every fourth: a kind for each four.";
         spec("WanVideoContextOptions", "WanVideo Context Options")
             .input("context_schedule", schedules.tooltip("How windows lie."))
             .input("context_frames", int(81, 2..=1000, 1).tooltip(frames))
-            .input("context_stride", int(4, 4..=100, 1).tooltip("How far apart a window's frames may lie."))
+            .input("context_stride", int(4, 4..=100, 1).tooltip(stride))
             .input("context_overlap", int(16, 4..=100, 1).tooltip("Frames that neighbouring windows share."))
             .input("freenoise", switch(true).tooltip("Repeats the noise of the first window, shuffled."))
             .input("verbose", switch(false).tooltip("Has no meaning here."))
@@ -26,9 +27,6 @@ impl Node for WanVideoContextOptions {
     }
 
     fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
-        if inputs.has("reference_latent") {
-            return Err(not_yet("a picture that later windows begin with (`reference_latent`)"));
-        }
-        one(Value::object(ContextOptions { frames: inputs.count("context_frames")? }))
+        one(Value::object(ContextOptions::of(inputs)?))
     }
 }

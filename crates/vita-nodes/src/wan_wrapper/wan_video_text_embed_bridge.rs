@@ -18,6 +18,6 @@ impl Node for WanVideoTextEmbedBridge {
     fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
         let positive = inputs.object::<Conditioning>("positive")?.text.clone();
         let negative = inputs.optional::<Conditioning>("negative")?.map(|negative| negative.text.clone());
-        one(Value::object(TextEmbeds { positive, negative, nag: None }))
+        one(Value::object(TextEmbeds { positive, negative, sections: Vec::new(), nag: None }))
     }
 }

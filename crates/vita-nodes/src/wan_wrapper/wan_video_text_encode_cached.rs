@@ -37,7 +37,7 @@ impl Node for WanVideoTextEncodeCached {
         let prompts = [inputs.text("positive_prompt")?, inputs.text("negative_prompt")?];
         let embeds = encode(&encoder, prompts, context)?;
         let negative = embeds.negative.clone().unwrap_or_else(|| embeds.positive.zeroed());
-        let negative = TextEmbeds { positive: negative, negative: None, nag: None };
+        let negative = TextEmbeds { positive: negative, negative: None, sections: Vec::new(), nag: None };
         Ok(Outputs::values([Value::object(embeds), Value::object(negative), Value::text(prompts[0])]))
     }
 }

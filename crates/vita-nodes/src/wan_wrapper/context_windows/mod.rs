@@ -1,28 +1,65 @@
-//! Windows in which a long video is sampled.
+//! Windows in which a long video is sampled, as they flow along `WANVIDCONTEXT` links.
 
-use vita_graph::NodeError;
+use std::sync::Arc;
+
+use vita_graph::{Inputs, NodeError};
 use vita_pipeline::image_to_video::VideoSize;
+use vita_pipeline::{ContextWindows, WindowMix, WindowSchedule, WindowStart};
 
-use crate::work::not_yet;
+use super::data::TextEmbeds;
+use super::fields::OrElse;
+use crate::data::Latents;
 
-/// How long a window is.
-#[derive(Clone, Copy, Debug)]
+/// Windows, and how long a video must be to be parted.
+#[derive(Clone, Debug)]
 pub struct ContextOptions {
-    /// Frames of a window.
-    pub frames: usize,
+    frames: usize,
+    windows: ContextWindows,
 }
 
 impl ContextOptions {
+    /// Of a node's inputs, which count in frames of the video.
+    ///
     /// # Errors
-    /// If a video is longer than a window: that is not built in. A shorter one has no use for windows.
-    pub fn check(self, size: VideoSize) -> Result<(), NodeError> {
-        let window = VideoSize { frames: self.frames, ..size };
-        match window.latent_frames() < size.latent_frames() {
-            true => Err(not_yet(&format!(
-                "sampling in windows (`context_options`: windows of {} frames for a video of {})",
-                self.frames, size.frames
-            ))),
-            false => Ok(()),
-        }
+    /// If an input is missing or of another type, or there are several pictures to start from.
+    pub fn of(inputs: &Inputs) -> Result<Self, NodeError> {
+        let schedule = match inputs.text("context_schedule")? {
+            "uniform_looped" => WindowSchedule::UniformLooped,
+            "static_standard" => WindowSchedule::StaticStandard,
+            _ => WindowSchedule::UniformStandard,
+        };
+        let mix = match inputs.text_or("fuse_method", "linear")? {
+            "pyramid" => WindowMix::WrapperPyramid,
+            _ => WindowMix::WrapperLinear,
+        };
+        let start = match inputs.optional::<Latents>("reference_latent")? {
+            None => WindowStart::OfVideo,
+            Some(latents) => match latents.items() {
+                [picture] => WindowStart::Picture(Arc::new(picture.clone())),
+                several => {
+                    let message = format!("`reference_latent` is {} pictures; one is expected", several.len());
+                    return Err(NodeError::value(message));
+                }
+            },
+        };
+        let frames = inputs.count("context_frames")?;
+        let windows = ContextWindows {
+            schedule,
+            frames: frames.div_ceil(4),
+            overlap: inputs.count("context_overlap")? / 4,
+            strides: inputs.count("context_stride")? / 4,
+            closed: true,
+            mix,
+            free_noise: inputs.bool("freenoise")?,
+            start,
+            sections: Vec::new(),
+        };
+        Ok(Self { frames, windows })
+    }
+
+    /// The windows for a video, if it is long enough for them, with the sections of its prompt.
+    pub fn windows(&self, size: VideoSize, text: &TextEmbeds) -> Option<ContextWindows> {
+        let sections = text.sections.iter().cloned().map(Arc::new).collect();
+        (self.frames <= size.frames).then(|| ContextWindows { sections, ..self.windows.clone() })
     }
 }

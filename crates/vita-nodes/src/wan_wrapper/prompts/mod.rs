@@ -21,20 +21,23 @@ pub fn encoder(inputs: &Inputs) -> Result<Arc<TextEncoder>, NodeError> {
     })
 }
 
-/// What should be seen and what should not, encoded.
+/// What should be seen and what should not, encoded. `|` parts what should be seen into sections of the video.
 ///
 /// # Errors
-/// A prompt of several sections, or as the pipeline's `encode_all`.
+/// Shots of another model, or as the pipeline's `encode_all`.
 pub fn encode(
     encoder: &TextEncoder,
     [positive, negative]: [&str; 2],
     context: &mut Context<'_>,
 ) -> Result<TextEmbeds, NodeError> {
-    check_sections(positive)?;
-    let prompts = [(positive.trim(), PromptStyle::Wrapper), (negative, PromptStyle::Official)];
+    check_shots(positive)?;
+    let sections = positive.split('|').map(|section| (section.trim(), PromptStyle::Wrapper));
+    let prompts: Vec<(&str, PromptStyle)> = sections.chain([(negative, PromptStyle::Official)]).collect();
     let mut rows = run(context, Stage::Text, |environment| encoder.encode_all(&prompts, environment))?;
     let negative = rows.pop();
-    Ok(TextEmbeds { positive: rows.remove(0), negative, nag: None })
+    let positive = rows[0].clone();
+    let sections = if rows.len() > 1 { rows } else { Vec::new() };
+    Ok(TextEmbeds { positive, negative, sections, nag: None })
 }
 
 /// One prompt, without weights, encoded.
@@ -42,24 +45,13 @@ pub fn encode(
 /// # Errors
 /// As [`encode`].
 pub fn encode_one(encoder: &TextEncoder, prompt: &str, context: &mut Context<'_>) -> Result<TextEmbeds, NodeError> {
-    check_sections_of_shots(prompt)?;
+    check_shots(prompt)?;
     let rows = run(context, Stage::Text, |environment| encoder.encode(prompt, PromptStyle::Official, environment))?;
-    Ok(TextEmbeds { positive: rows, negative: None, nag: None })
+    Ok(TextEmbeds { positive: rows, negative: None, sections: Vec::new(), nag: None })
 }
 
-/// Sections of one prompt lead different parts of a video: all of it encoded as one would be another video.
-fn check_sections(prompt: &str) -> Result<(), NodeError> {
-    if prompt.contains('|') {
-        return Err(NodeError::Failed {
-            kind: "NotImplementedError",
-            message: "`|` parts the prompt into sections of the video, which are not built in yet".into(),
-            hint: Some("write the prompt without `|`".into()),
-        });
-    }
-    check_sections_of_shots(prompt)
-}
-
-fn check_sections_of_shots(prompt: &str) -> Result<(), NodeError> {
+/// Shots of one prompt lead different parts of a video: all of it encoded as one would be another video.
+fn check_shots(prompt: &str) -> Result<(), NodeError> {
     match prompt.contains("[1]") {
         false => Ok(()),
         true => Err(NodeError::Failed {
@@ -75,9 +67,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sections_are_not_taken_for_words() {
-        assert!(check_sections("a cat (red:1.2), [2]").is_ok());
-        let said = |prompt| check_sections(prompt).unwrap_err().to_string();
-        assert!(said("a cat | a dog").starts_with("`|` parts the prompt") && said("[1] a [2] b").contains("EchoShot"));
+    fn shots_are_not_taken_for_words() {
+        assert!(check_shots("a cat (red:1.2) | [2]").is_ok());
+        assert!(check_shots("[1] a [2] b").unwrap_err().to_string().contains("EchoShot"));
     }
 }

@@ -5,7 +5,8 @@ mod schedules;
 
 use vita_graph::{Context, Inputs, NodeError, Outputs, Value};
 use vita_pipeline::{
-    Cfg, Conditioning, Enhance, Latent, Passes, SkipInNegative, Stage, WrapperJob, WrapperSchedule, sample_as_wrapper,
+    Cfg, Conditioning, Enhance, Error, Latent, Passes, SkipInNegative, Stage, WrapperJob, WrapperSchedule,
+    sample_as_wrapper,
 };
 
 pub use schedules::{refusals, schedule_fields, schedule_of, scheduler};
@@ -32,9 +33,6 @@ pub const FOREIGN: [(&str, &str, &str); 5] = [
 pub fn sample(inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
     check(inputs)?;
     let embeds = inputs.object::<ImageEmbeds>("image_embeds")?;
-    if let Some(options) = inputs.optional::<ContextOptions>("context_options")? {
-        options.check(embeds.size)?;
-    }
     let samples = samples(inputs)?;
     let mut job = job(inputs, &embeds, samples)?;
     job.cfg = cfg(inputs, &job)?;
@@ -74,6 +72,11 @@ fn job(inputs: &Inputs, embeds: &ImageEmbeds, samples: Option<Latent>) -> Result
         None => inputs.optional::<CacheArgs>("teacache_args")?,
     };
     let cache = cache.map(|cache| cache.for_model(&model));
+    let windows = inputs.optional::<ContextOptions>("context_options")?;
+    let windows = windows.and_then(|options| options.windows(embeds.size, &text));
+    if let (None, sections @ 1..) = (&windows, text.sections.len()) {
+        return Err(node_error(Error::SectionsWithoutWindows { sections }));
+    }
     let model = model.patched(|patches| {
         patches.cfg_zero_star = zero_star.or(patches.cfg_zero_star);
         patches.riflex = riflex;
@@ -81,6 +84,7 @@ fn job(inputs: &Inputs, embeds: &ImageEmbeds, samples: Option<Latent>) -> Result
         patches.enhance = enhance.map(|enhance| *enhance);
         patches.pass_cache = cache;
         patches.nag = text.nag.clone();
+        patches.windows = windows;
     });
     let [positive, negative] = embeds.conditioning();
     Ok(WrapperJob {
