@@ -2,8 +2,9 @@
 
     python wrapper_solvers.py --solvers FOLDER --out ../../crates/vita-sampling/tests/fixtures/wrapper_solvers.json
 
-FOLDER holds `fm_solvers.py` and `fm_solvers_unipc.py` of the Wan repository (the wrapper has the same files); the
-other schedulers are those of diffusers, which the wrapper uses. Only results are written.
+FOLDER holds `fm_solvers.py` and `fm_solvers_unipc.py` of the Wan repository (the wrapper has the same files), and the
+wrapper's `ersde_scheduler.py`, `fm_sa_ode.py`, `fm_rcm.py` and `vitb_unipc.py`; the other schedulers are those of
+diffusers, which the wrapper uses. Only results are written.
 """
 
 import argparse
@@ -33,8 +34,12 @@ def main() -> None:
 
 
 def makers():
+    from ersde_scheduler import ERSDEScheduler
+    from fm_rcm import rCMFlowMatchScheduler
+    from fm_sa_ode import FlowMatchSAODEStableScheduler
     from fm_solvers import FlowDPMSolverMultistepScheduler
     from fm_solvers_unipc import FlowUniPCMultistepScheduler
+    from vitb_unipc import ViBTScheduler
 
     def unipc(steps, shift):
         scheduler = FlowUniPCMultistepScheduler(shift=shift)
@@ -61,6 +66,15 @@ def makers():
         scheduler.sigmas[-1] = 1e-6
         return scheduler
 
+    def rcm(steps, shift):
+        return rCMFlowMatchScheduler(steps)
+
+    def vibt(steps, shift):
+        scheduler = ViBTScheduler()
+        scheduler.set_parameters(shift=shift)
+        scheduler.set_timesteps(steps)
+        return scheduler
+
     euler, lcm = diffusers.FlowMatchEulerDiscreteScheduler, diffusers.FlowMatchLCMScheduler
     return {
         "unipc": unipc,
@@ -71,6 +85,10 @@ def makers():
         "deis": deis,
         "lcm": flow(lcm),
         "lcm/beta": flow(lcm, use_beta_sigmas=True),
+        "er_sde": flow(ERSDEScheduler),
+        "sa_ode_stable": flow(FlowMatchSAODEStableScheduler),
+        "rcm": rcm,
+        "vibt_unipc": vibt,
     }
 
 
@@ -78,17 +96,25 @@ def run(name: str, steps: int, shift: float, seed: int) -> dict:
     scheduler = makers()[name](steps, shift)
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(SHAPE, generator=generator)
-    with_noise = name.startswith(("dpm++_sde", "lcm"))
+    with_noise = name.startswith(("dpm++_sde", "lcm", "er_sde", "rcm", "vibt"))
+    levels, timesteps = scheduler.sigmas, scheduler.timesteps
+    if name == "rcm":
+        # What the wrapper shows the model in place of an angle and of the latent at it.
+        levels = levels.sin() / (levels.sin() + levels.cos())
+        timesteps = levels[:-1] * 1000
     for index, timestep in enumerate(scheduler.timesteps):
-        s = float(scheduler.sigmas[index])
+        s = float(levels[index])
         alpha = 1.0 - s
-        clean = alpha * 0.49 / (alpha * alpha * 0.49 + s * s) * x + 0.3 * s * torch.tanh(1.5 * x + 0.5)
+        seen = x / (timestep.sin() + timestep.cos()) if name == "rcm" else x
+        clean = alpha * 0.49 / (alpha * alpha * 0.49 + s * s) * seen + 0.3 * s * torch.tanh(1.5 * seen + 0.5)
         extra = {"generator": generator} if with_noise else {}
-        x = scheduler.step((x - clean) / s, timestep, x, return_dict=False, **extra)[0]
+        extra |= {} if name in ("er_sde", "rcm", "vibt_unipc") else {"return_dict": False}
+        x = scheduler.step((seen - clean) / s, timestep, x, **extra)
+        x = x[0] if isinstance(x, tuple) else x
     nine = lambda values: [float(f"{float(value):.9g}") for value in values]
     return {
-        "scheduler": name, "steps": steps, "shift": shift, "seed": seed, "sigmas": nine(scheduler.sigmas),
-        "timesteps": nine(scheduler.timesteps), "out": nine(x.flatten()),
+        "scheduler": name, "steps": steps, "shift": shift, "seed": seed, "sigmas": nine(levels),
+        "timesteps": nine(timesteps), "out": nine(x.flatten()),
     }
 
 

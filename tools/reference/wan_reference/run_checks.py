@@ -114,8 +114,10 @@ def mask_check(dice: Random, latent: list[int], kind: str) -> Check:
             given = torch.rand(1, *latent, generator=generator)
             mask = given[:, None]
         else:
-            given = torch.rand(1, latent[0], generator=generator).round() if kind == "per frame" else torch.rand(1, latent[0], generator=generator)
-            given[0, dice.randrange(latent[0])] = 0.0
+            given = torch.rand(1, latent[0], generator=generator)
+            if kind == "per frame":
+                given = given.round()
+            given[0, 0], given[0, -1] = dice.choice([(0.0, 1.0), (1.0, 0.0)])
             mask = given[:, None, :, None, None].expand(1, 1, *latent)
         velocity = partial(dit.forward, dit.load(config, stored.widened))
         expected = sample(run, Kept(start, mask, frame_timesteps).denoiser(run, velocity, contexts), start)
