@@ -130,8 +130,8 @@ fn unusable_settings_are_named() {
     let plain = || options("euler", 6, 5.0);
     for (options, want) in [
         (
-            options("er_sde", 6, 5.0),
-            "error: no scheduler of the Wan wrapper is called `er_sde`, or it is for another model\n\nhint: the schedulers are: unipc, unipc/beta, dpm++, dpm++/beta, dpm++_sde, dpm++_sde/beta, euler, euler/beta, longcat_distill_euler, deis, lcm, lcm/beta, res_multistep, flowmatch_causvid, flowmatch_distill",
+            options("flowmatch_pusa", 6, 5.0),
+            "error: no scheduler of the Wan wrapper is called `flowmatch_pusa`, or it is for another model\n\nhint: the schedulers are: unipc, unipc/beta, dpm++, dpm++/beta, dpm++_sde, dpm++_sde/beta, euler, euler/beta, longcat_distill_euler, deis, lcm, lcm/beta, res_multistep, er_sde, flowmatch_causvid, flowmatch_distill, sa_ode_stable, rcm, vibt_unipc",
         ),
         (WrapperOptions { steps: 0, ..plain() }, "error: steps is 0; it must be 1 to 10000"),
         (WrapperOptions { shift: 0.0, ..plain() }, "error: shift is 0; it must be a number above 0"),

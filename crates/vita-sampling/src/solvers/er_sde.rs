@@ -27,31 +27,42 @@ pub fn run(walk: &mut Walk, mut x: Tensor) -> Result<Tensor, Stop> {
             let r = weight(to) / weight(from);
             x = combine([(alpha_next / alpha * r, &x), (alpha_next * (1.0 - r), &denoised)]);
             if let Some(old) = &old {
-                let step = to - from;
-                let width = -step / POINTS as f64;
-                let places = (0..POINTS).map(|point| to + point as f64 * width);
-                let area: f64 = places.clone().map(|place| 1.0 / weight(place)).sum::<f64>() * width;
+                let bends = bends(from, to);
                 let run = 1.0 / (from - lambdas[i - 1]);
                 let slope = combine([(run, &denoised), (-run, old)]);
-                x = combine([(1.0, &x), (alpha_next * (step + area * weight(to)), &slope)]);
+                x = combine([(1.0, &x), (alpha_next * bends[0], &slope)]);
                 if let Some(old_slope) = &old_slope {
-                    let area: f64 = places.map(|place| (place - from) / weight(place)).sum::<f64>() * width;
-                    let factor = alpha_next * (step * step / 2.0 + area * weight(to));
-                    let run = 2.0 / (from - lambdas[i - 2]);
-                    x = combine([(1.0, &x), (factor * run, &slope), (-factor * run, old_slope)]);
+                    let run = 2.0 / (from - lambdas[i - 2]) * alpha_next * bends[1];
+                    x = combine([(1.0, &x), (run, &slope), (-run, old_slope)]);
                 }
                 old_slope = Some(slope);
             }
-            let spread = (to * to - from * from * r * r).sqrt();
-            let spread = if spread.is_nan() { 0.0 } else { spread };
-            x = combine([(1.0, &x), (alpha_next * spread, &noise())]);
+            x = combine([(1.0, &x), (alpha_next * spread(from, to), &noise())]);
         }
         old = Some(denoised);
     }
     Ok(x)
 }
 
-/// How much noise is drawn anew at a level of `s / (1 - s)`.
-fn weight(lambda: f64) -> f64 {
+/// How much noise is drawn anew at a level.
+pub(crate) fn weight(lambda: f64) -> f64 {
     lambda * (lambda.powf(0.3).exp() + 10.0)
+}
+
+/// What the denoised latent's slope over the levels adds from one level to the next, and what the slope's slope does.
+pub(crate) fn bends(from: f64, to: f64) -> [f64; 2] {
+    let step = to - from;
+    let width = -step / POINTS as f64;
+    let sum = |value: &dyn Fn(f64) -> f64| {
+        let places = (0..POINTS).map(|point| to + point as f64 * width);
+        places.map(|place| value(place) / weight(place)).sum::<f64>() * width * weight(to)
+    };
+    [step + sum(&|_| 1.0), step * step / 2.0 + sum(&|place| place - from)]
+}
+
+/// Deviation of the noise that is added from one level to the next.
+pub(crate) fn spread(from: f64, to: f64) -> f64 {
+    let r = weight(to) / weight(from);
+    let square = to * to - from * from * r * r;
+    if square > 0.0 { square.sqrt() } else { 0.0 }
 }

@@ -15,7 +15,7 @@ mod dpmpp_2m_sde;
 mod dpmpp_2s_ancestral;
 mod dpmpp_3m_sde;
 mod dpmpp_sde;
-mod er_sde;
+pub(crate) mod er_sde;
 mod euler;
 mod euler_ancestral;
 mod gradient_estimation;

@@ -5,6 +5,8 @@
 
 mod deis;
 mod dpmpp;
+mod er_sde;
+mod sa_ode;
 mod step;
 mod timetable;
 mod uni_pc;
@@ -41,8 +43,12 @@ pub const WRAPPER_SCHEDULERS: &[WrapperScheduler] = &[
     WrapperScheduler { name: "lcm", table: Table::FlowMatch { beta: false }, rule: Rule::Lcm },
     WrapperScheduler { name: "lcm/beta", table: Table::FlowMatch { beta: true }, rule: Rule::Lcm },
     WrapperScheduler { name: "res_multistep", table: Table::ResMultistep, rule: Rule::ResMultistep },
+    WrapperScheduler { name: "er_sde", table: Table::ResMultistep, rule: Rule::ErSde },
     WrapperScheduler { name: "flowmatch_causvid", table: Table::CausVid, rule: Rule::Euler },
     WrapperScheduler { name: "flowmatch_distill", table: Table::Distill, rule: Rule::Euler },
+    WrapperScheduler { name: "sa_ode_stable", table: Table::SaOde, rule: Rule::SaOde },
+    WrapperScheduler { name: "rcm", table: Table::Rcm, rule: Rule::Rcm },
+    WrapperScheduler { name: "vibt_unipc", table: Table::Vibt, rule: Rule::Vibt },
 ];
 
 impl WrapperScheduler {
@@ -104,7 +110,12 @@ pub fn sample_wrapper<E>(
     model: &mut dyn FnMut(&Tensor, WrapperStep) -> Result<Tensor, E>,
     on_step: &mut dyn FnMut(usize, &Tensor) -> Result<(), E>,
 ) -> Result<Tensor, E> {
+    // What the model sees of the latent: the wrapper's `rcm` keeps one of another length.
+    let scale = |sigma: f32| timetable.rule.latent_scale(f64::from(sigma));
     let mut x = noisy.to_contiguous_f32();
+    if let (true, Some(&first)) = (timetable.rule == Rule::Rcm, timetable.sigmas.first()) {
+        x = combine([(scale(first), &x)]);
+    }
     let mut solver = timetable.rule.solver();
     for index in 0..timetable.timesteps.len() {
         let sigma = timetable.sigmas[index];
@@ -121,6 +132,9 @@ pub fn sample_wrapper<E>(
         let dims = x.dims();
         x = solver.step(&x, &denoised, index, timetable, &mut || generator.randn(dims));
         on_step(index + 1, &denoised)?;
+    }
+    if let (true, Some(&last)) = (timetable.rule == Rule::Rcm, timetable.sigmas.last()) {
+        x = combine([(1.0 / scale(last), &x)]);
     }
     Ok(x)
 }

@@ -2,7 +2,7 @@
 
 use vita_tensor::Tensor;
 
-use super::{Timetable, deis, dpmpp, uni_pc};
+use super::{Timetable, deis, dpmpp, er_sde, sa_ode, uni_pc};
 use crate::arithmetic::{combine, direction};
 
 /// A solver of the wrapper.
@@ -15,6 +15,10 @@ pub(super) enum Rule {
     Deis,
     Lcm,
     ResMultistep,
+    ErSde,
+    SaOde,
+    Rcm,
+    Vibt,
 }
 
 /// A solver in the middle of a run.
@@ -28,6 +32,10 @@ pub(super) enum Solver {
     Deis(Option<Tensor>),
     Lcm,
     ResMultistep(Option<Tensor>),
+    ErSde(er_sde::Past),
+    SaOde(sa_ode::Past),
+    Rcm,
+    Vibt,
 }
 
 impl Rule {
@@ -40,7 +48,17 @@ impl Rule {
             Self::Deis => Solver::Deis(None),
             Self::Lcm => Solver::Lcm,
             Self::ResMultistep => Solver::ResMultistep(None),
+            Self::ErSde => Solver::ErSde(er_sde::Past::default()),
+            Self::SaOde => Solver::SaOde(sa_ode::Past::default()),
+            Self::Rcm => Solver::Rcm,
+            Self::Vibt => Solver::Vibt,
         }
+    }
+
+    /// What a latent outside a run is multiplied by inside it. `rcm` goes along a circle (`cos(t) x0 + sin(t) noise`,
+    /// NVIDIA's rCM), and its model sees the flow's straight line between the same points.
+    pub fn latent_scale(self, sigma: f64) -> f64 {
+        if self == Self::Rcm { sigma.hypot(1.0 - sigma) } else { 1.0 }
     }
 }
 
@@ -68,8 +86,23 @@ impl Solver {
                 let old = before.replace(denoised.clone());
                 res_multistep(x, denoised, old.as_ref(), index, sigmas)
             }
+            Self::ErSde(past) => past.step(x, denoised, index, sigmas, noise),
+            Self::SaOde(past) => past.step(x, denoised, index, timetable),
+            Self::Rcm if next > 0.0 => combine([(1.0 - next, denoised), (next, &noise())]),
+            Self::Rcm => denoised.clone(),
+            Self::Vibt => vibt(x, &direction(x, denoised, sigma), index, &timetable.timesteps, &noise()),
         }
     }
+}
+
+/// A Brownian bridge's step (ViBT, Tan et al., 2025) to the next smaller timestep, and from the last one to the end.
+fn vibt(x: &Tensor, velocity: &Tensor, index: usize, timesteps: &[f32], noise: &Tensor) -> Tensor {
+    let now = f64::from(timesteps[index]);
+    let later = timesteps.iter().map(|&timestep| f64::from(timestep)).filter(|&timestep| timestep < now);
+    let next = later.fold(-1.0, f64::max);
+    let (from, to) = ((now + 1.0) / 1000.0, (next + 1.0) / 1000.0);
+    let spread = ((from - to) * to / from).sqrt();
+    combine([(1.0, x), (to - from, velocity), (spread, noise)])
 }
 
 /// The rule of ComfyUI's `res_multistep` without noise.

@@ -35,6 +35,12 @@ pub(super) enum Table {
     CausVid,
     /// Four levels of a distilled model, shifted.
     Distill,
+    /// Evenly from 1 to 0 in up to ten steps, along a cosine in more, shifted.
+    SaOde,
+    /// Up to four angles of a circle, as levels; more steps are not there.
+    Rcm,
+    /// diffusers' `UniPCMultistepScheduler` with flow levels.
+    Vibt,
 }
 
 /// Steps of the training schedule.
@@ -88,7 +94,7 @@ impl Timetable {
 
 /// Levels that the caller chose; their timesteps are whole numbers whatever the scheduler.
 fn own(scheduler: &WrapperScheduler, sigmas: &[f32]) -> Result<(Vec<f32>, Vec<f32>), Error> {
-    if matches!(scheduler.table, Table::CausVid | Table::Distill) {
+    if matches!(scheduler.table, Table::CausVid | Table::Distill | Table::Rcm | Table::Vibt) {
         return Err(Error::FixedSchedule { name: scheduler.name });
     }
     if sigmas.len() < 2 || !sigmas.iter().all(|sigma| (0.0..=1.0).contains(sigma)) {
@@ -151,12 +157,29 @@ impl Table {
                 }
                 PLACES.iter().map(|place| shifted(shift, place / 1000.0)).collect()
             }
+            Self::SaOde => {
+                let level = |share: f64| match steps {
+                    ..=10 => 1.0 - share,
+                    _ => 0.5 * (1.0 + (std::f64::consts::PI * share).cos()),
+                };
+                (0..steps).map(|i| shifted(shift, level(i as f64 / steps as f64))).collect()
+            }
+            Self::Vibt => {
+                // A level of 1 has no signal: it is moved below.
+                const HIGHEST: f64 = 1.0 - 1e-6;
+                let levels = linspace(1.0, 1.0 / TRAIN as f64, steps + 1).take(steps);
+                levels.map(|level| shifted(shift, level).min(HIGHEST)).collect()
+            }
+            Self::Rcm => {
+                let angles = [120f64.atan(), 1.5, 1.4, 1.0].into_iter().take(steps);
+                angles.map(|angle| angle.sin() / (angle.sin() + angle.cos())).collect()
+            }
         };
         let sigmas: Vec<f32> = levels.iter().map(|&level| level as f32).collect();
         let timesteps = match self {
             // Cut to whole numbers, before the levels are rounded to f32.
             Self::Twice { .. } => levels.iter().map(|level| (level * 1000.0).trunc() as f32).collect(),
-            Self::Deis => levels.iter().map(|level| (level * 1000.0).trunc() as f32).collect(),
+            Self::Deis | Self::Vibt => levels.iter().map(|level| (level * 1000.0).trunc() as f32).collect(),
             _ => sigmas.iter().map(|sigma| sigma * 1000.0).collect(),
         };
         let last = if matches!(self, Self::Deis) { 1e-6 } else { 0.0 };
