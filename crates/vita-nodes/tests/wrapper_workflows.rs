@@ -328,9 +328,9 @@ fn what_is_not_built_in_is_refused_by_name() {
     assert_eq!((failure.node.as_str(), failure.message.contains("`riflex_freq_index`")), ("6", true));
 
     prompt["6"]["inputs"]["riflex_freq_index"] = json!(0);
-    prompt["6"]["inputs"]["scheduler"] = json!("er_sde");
+    prompt["6"]["inputs"]["scheduler"] = json!("flowmatch_pusa");
     let said = format!("{:?}", validate(&registry(), &*program.studio, &prompt, None).unwrap_err());
-    assert!(said.contains("`er_sde` is not built in") && said.contains("dpm++_sde"), "{said}");
+    assert!(said.contains("`flowmatch_pusa` is not built in") && said.contains("dpm++_sde"), "{said}");
     prompt["6"]["inputs"]["scheduler"] = json!("none such");
     assert!(validate(&registry(), &*program.studio, &prompt, None).is_err());
     prompt["6"]["inputs"]["scheduler"] = json!("euler");
