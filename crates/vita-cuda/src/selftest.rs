@@ -58,18 +58,20 @@ pub enum Verdict {
     Skipped,
 }
 
-/// Runs every case whose op's name contains `filter`.
+/// Runs every case of [`crate::ops`] whose op's name contains `filter`.
 pub fn run(machine: &Arc<dyn Machine>, filter: &str) -> Vec<Outcome> {
-    let arch = machine.properties().arch;
-    let pool = Pool::new(machine.clone(), None);
-    let cases = crate::ops::cases();
-    let wanted = cases.into_iter().filter(|case| case.op.contains(filter));
-    wanted
-        .map(|case| {
-            let verdict = if (case.runs_on)(arch) { verdict(&case, &pool) } else { Verdict::Skipped };
-            Outcome { op: case.op, title: case.title, verdict }
-        })
-        .collect()
+    let cases = crate::ops::cases().into_iter().filter(|case| case.op.contains(filter));
+    run_cases(&Pool::new(machine.clone(), None), cases)
+}
+
+/// Runs cases in a pool's memory.
+pub fn run_cases(pool: &Pool, cases: impl IntoIterator<Item = Case>) -> Vec<Outcome> {
+    let arch = pool.machine().properties().arch;
+    let outcome = |case: Case| {
+        let verdict = if (case.runs_on)(arch) { verdict(&case, pool) } else { Verdict::Skipped };
+        Outcome { op: case.op, title: case.title, verdict }
+    };
+    cases.into_iter().map(outcome).collect()
 }
 
 fn verdict(case: &Case, pool: &Pool) -> Verdict {

@@ -1,6 +1,7 @@
 //! Products by cuBLASLt: the fastest there is for bf16, f16 and 8-bit floats, with the bias and GELU in their end.
 
 mod api;
+mod test_cases;
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};

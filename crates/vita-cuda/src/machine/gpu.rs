@@ -200,6 +200,29 @@ impl Gpu {
         copied.hold_back(self.work)
     }
 
+    /// Waits for all copies beside the work.
+    ///
+    /// # Errors
+    /// If any of them failed.
+    pub fn wait_for_copies(&self) -> Result<()> {
+        self.copies.synchronize(&self.context)
+    }
+
+    /// Milliseconds that the card takes for the work that `give` gives it.
+    ///
+    /// # Errors
+    /// What `give` returns, or if the card does not answer.
+    pub fn timed(&self, give: impl FnOnce() -> Result<()>) -> Result<f32> {
+        self.context.bind()?;
+        let [start, end] = [Timer::new()?, Timer::new()?];
+        start.record(self.work)?;
+        give()?;
+        end.record(self.work)?;
+        self.synchronize()?;
+        // SAFETY: both were recorded, and their stream has come past them.
+        driver("cuEventElapsedTime", unsafe { result::event::elapsed(start.0, end.0) })
+    }
+
     fn kernel(&self, source: &Source, shared_bytes: u32) -> Result<sys::CUfunction> {
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kernel = match kernels.get(source) {
@@ -347,7 +370,29 @@ impl Drop for Gpu {
         if self.context.bind().is_ok() {
             // SAFETY: created in `open`, destroyed once.
             let _ = unsafe { result::stream::destroy(self.work) };
+            self.copies.destroy();
         }
+    }
+}
+
+/// An event that knows when it was.
+struct Timer(sys::CUevent);
+
+impl Timer {
+    fn new() -> Result<Self> {
+        Ok(Self(driver("cuEventCreate", result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT))?))
+    }
+
+    fn record(&self, stream: sys::CUstream) -> Result<()> {
+        // SAFETY: both are live.
+        driver("cuEventRecord", unsafe { result::event::record(self.0, stream) })
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // SAFETY: created in `new`, destroyed once.
+        let _ = unsafe { result::event::destroy(self.0) };
     }
 }
 

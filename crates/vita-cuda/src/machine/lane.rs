@@ -35,6 +35,19 @@ impl CopyLane {
         Ok(Self { stream })
     }
 
+    /// Ends the stream; the context is current.
+    pub fn destroy(&self) {
+        // SAFETY: created in `new`, destroyed once, by the card that owns it.
+        let _ = unsafe { result::stream::destroy(self.stream) };
+    }
+
+    /// Waits for all copies.
+    pub fn synchronize(&self, context: &Arc<Context>) -> Result<()> {
+        context.bind()?;
+        // SAFETY: the stream is live.
+        driver("cuStreamSynchronize", unsafe { result::stream::synchronize(self.stream) })
+    }
+
     /// Copies after the event, if one is given: the last work that reads what the copy overwrites.
     ///
     /// # Safety

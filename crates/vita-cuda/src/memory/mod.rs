@@ -3,6 +3,8 @@
 mod blocks;
 mod pool;
 mod slice;
+mod stream;
 
 pub use pool::{Buffer, Pool, Stats};
 pub use slice::Slice;
+pub use stream::BlockStream;

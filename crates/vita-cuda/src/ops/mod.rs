@@ -9,25 +9,33 @@
 mod activation;
 mod attention;
 mod cast;
+mod combine;
 mod conv;
 mod gated_add;
+mod gather;
 mod l2_norm;
 mod linear;
 mod norm;
 mod operand;
+mod permute;
 mod quantise;
+mod softmax;
 mod widen;
 
 pub use activation::{Function, activation};
 pub use attention::{Attention, attention};
 pub use cast::cast;
+pub use combine::combine;
 pub use conv::{Conv, ConvShape, conv};
 pub use gated_add::{GatedAdd, gated_add};
+pub use gather::gather;
 pub use l2_norm::l2_norm;
 pub use linear::{Linear, Weight, linear};
 pub use norm::{Affine, LayerNorm, RmsRope, Rope, layer_norm, rms_rope};
 pub use operand::{Float, Modulation, Rows};
+pub use permute::{AXES_MAX, View, permute};
 pub use quantise::{quantise_rows, quantise_tensor};
+pub use softmax::softmax;
 pub use widen::{Format, widen};
 
 use crate::compile::Source;
@@ -56,6 +64,10 @@ pub fn variants() -> Vec<Variant> {
         linear::variants(),
         conv::variants(),
         l2_norm::variants(),
+        permute::variants(),
+        combine::variants(),
+        softmax::variants(),
+        gather::variants(),
     ]
     .into_iter()
     .flatten()
@@ -75,6 +87,10 @@ pub fn cases() -> Vec<Case> {
         linear::cases(),
         conv::cases(),
         l2_norm::cases(),
+        permute::cases(),
+        combine::cases(),
+        softmax::cases(),
+        gather::cases(),
     ]
     .into_iter()
     .flatten()

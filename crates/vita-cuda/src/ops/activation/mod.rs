@@ -18,7 +18,7 @@ pub enum Function {
 }
 
 impl Function {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Silu => "silu",
             Self::GeluTanh => "gelu_tanh",
@@ -27,7 +27,7 @@ impl Function {
     }
 
     /// In f64.
-    pub(super) fn reference(self, x: f64) -> f64 {
+    pub(crate) fn reference(self, x: f64) -> f64 {
         match self {
             Self::Silu => x / (1.0 + (-x).exp()),
             Self::GeluTanh => {
