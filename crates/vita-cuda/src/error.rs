@@ -151,12 +151,12 @@ impl Error {
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoDriver { .. } => "install NVIDIA's driver, or run on the processor with `--device cpu`".into(),
-            Self::NoDevice => "check `nvidia-smi` and CUDA_VISIBLE_DEVICES, or run with `--device cpu`".into(),
+            Self::NoDriver { .. } => "install NVIDIA's driver; without one everything runs on the processor".into(),
+            Self::NoDevice => "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; without a card everything runs on the processor".into(),
             Self::NoSuchDevice { count, .. } => {
                 format!("choose from `cuda:0` to `cuda:{}`", count.saturating_sub(1))
             }
-            Self::DeviceTooOld { .. } => "run with `--device cpu`".into(),
+            Self::DeviceTooOld { .. } => "use the processor".into(),
             Self::LibraryMissing { library, driver } => format!("run `pip install {}`", library.package(*driver)),
             Self::LibraryBroken { .. } => "remove it or install it again".into(),
             Self::DriverTooOld { library, driver, .. } => {

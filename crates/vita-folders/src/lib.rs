@@ -17,6 +17,7 @@ mod extra_paths;
 mod folders;
 mod listing;
 mod partial_file;
+pub mod python;
 mod safe_name;
 mod save_path;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::python;
+use vita_folders::python;
 
 /// The package with the editor's files, under `static`.
 const EDITOR_PACKAGE: &str = "comfyui_frontend_package";

@@ -20,7 +20,6 @@ use crate::files::send::{self, Described};
 use crate::guard::never_cached;
 
 mod editor;
-mod python;
 mod workflows;
 
 pub use editor::{Editor, find_editor};

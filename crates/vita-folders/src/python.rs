@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The folders of packages, in the order in which a person would expect them to count: the active environment, the
 /// `python3` on the path, the user's own, the system's. Only such as exist.
-pub(super) fn package_folders(variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+pub fn package_folders(variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
     let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let mut folders = Vec::new();
     let mut add = |folder: PathBuf| {
@@ -44,7 +44,7 @@ pub(super) fn package_folders(variable: &dyn Fn(&str) -> Option<String>) -> Vec<
 }
 
 /// The names in a folder, sorted; none where it cannot be read.
-pub(super) fn entries(folder: &Path) -> Vec<String> {
+pub fn entries(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort_unstable();
