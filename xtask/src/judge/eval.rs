@@ -42,8 +42,8 @@ pub struct Pair {
     pub colour: String,
     pub shape: String,
     pub motion: String,
-    #[serde(default)]
-    pub background: String,
+    /// `None` where the prompt does not say.
+    pub background: Option<String>,
     /// Where the actor is in the start picture.
     pub start: Option<Start>,
     pub width: usize,

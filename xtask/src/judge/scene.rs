@@ -34,7 +34,8 @@ pub fn draw_clip(pair: &Pair, start: &Start, settings: &Settings) -> Clip {
 
 /// One frame, with 8 bits a channel.
 fn frame(pair: &Pair, start: &Start, settings: &Settings) -> Vec<u8> {
-    let [colour, background] = [settings.colour(&pair.colour), settings.background(&pair.background)];
+    let background = pair.background.as_deref().unwrap_or_default();
+    let [colour, background] = [settings.colour(&pair.colour), settings.background(background)];
     let [width, height] = [pair.width as f64, pair.height as f64];
     let radius = start.radius * width;
     let pixel = |i: usize| {
@@ -67,7 +68,7 @@ mod tests {
             let (x, y) = ((x * 64.0) as usize, (y * 64.0) as usize);
             picture.frames[0][3 * (y * 64 + x)..][..3].to_vec()
         };
-        assert_eq!((pair.colour.as_str(), pair.background.as_str()), ("red", "black"));
+        assert_eq!((pair.colour.as_str(), pair.background.as_deref()), ("red", Some("black")));
         assert_eq!(at(start.centre[0], start.centre[1]), [225, 40, 40]);
         assert_eq!(at(0.02, 0.02), [22, 22, 28]);
         let clip = draw_clip(pair, start, &eval.judge);
