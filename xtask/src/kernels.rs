@@ -55,9 +55,10 @@ const CASES: &[(&str, MakeCase)] = &[
     ("linear 2048x5120x5120 bf16", || linear([2048, 5120, 5120], DType::BF16)),
     ("linear 33x1536x8960 bf16", || linear([33, 1536, 8960], DType::BF16)),
     ("linear 1x1536x9216 bf16", || linear([1, 1536, 9216], DType::BF16)),
-    // Bytes instead of operations: GB/s.
-    ("packing 13824x5120 fp8, bytes", || pack([13824, 5120], DType::F8E4M3)),
-    ("packing 13824x5120 bf16, bytes", || pack([13824, 5120], DType::BF16)),
+    ("linear 12x4096x10240 fp8", || linear([12, 4096, 10240], DType::F8E4M3)),
+    ("linear 128x5120x13824 fp8", || linear([128, 5120, 13824], DType::F8E4M3)),
+    // Bytes instead of operations: GB/s. Other dtypes are not packed.
+    ("packing 8960x1536 f32, bytes", || pack([8960, 1536], DType::F32)),
     ("attention 1950x1950, 12 heads of 128", || attend([1950, 1950, 12, 128])),
     ("attention 1950x512, 12 heads of 128", || attend([1950, 512, 12, 128])),
     ("attention 512x512, 64 heads of 64", || attend([512, 512, 64, 64])),

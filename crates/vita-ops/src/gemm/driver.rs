@@ -6,7 +6,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{BLOCK, Output, PANEL, Packed, PanelProduct};
+use super::{BLOCK, Output, PANEL, Packed, PanelProduct, few};
 use crate::Activation;
 use crate::simd::{Isa, map_in_place, zip_in_place};
 
@@ -68,6 +68,12 @@ fn tasks(
     if source.count() == 0 {
         return;
     }
+    if let Some(rows) = weight.stored_rows()
+        && source.count() <= few::ROWS_MAX
+        && depth == (0..weight.depth)
+    {
+        return few::multiply(isa, source, rows, finish, accumulate, y);
+    }
     let (row_blocks, column_chunks) = grid(source.count(), columns, rayon::current_num_threads());
     let rows_per_block = source.count().div_ceil(row_blocks).next_multiple_of(ROWS_STEP);
     let panel_count = columns.div_ceil(PANEL);
@@ -124,24 +130,29 @@ impl Part {
         scratch: &mut Scratch,
     ) {
         let row_count = self.rows.len();
-        for start in self.depth.clone().step_by(DEPTH_BLOCK) {
-            let len = DEPTH_BLOCK.min(self.depth.end - start);
-            scratch.rows.resize(row_count * len, 0.0);
-            source.pack(self.rows.clone(), start..start + len, &mut scratch.rows);
+        // Few rows are taken longer pieces of, so that a weight that lies in memory row by row is read in long runs.
+        let span = (ROWS_MAX / row_count).max(1) * DEPTH_BLOCK;
+        for span_start in self.depth.clone().step_by(span) {
+            let span_end = self.depth.end.min(span_start + span);
+            scratch.rows.resize(row_count * (span_end - span_start), 0.0);
+            source.pack(self.rows.clone(), span_start..span_end, &mut scratch.rows);
             for panel in self.panels.clone() {
                 let columns = PANEL.min(weight.rows - panel * PANEL);
                 let c = y.at(self.rows.start, panel * PANEL);
-                isa.run(PanelProduct::<BLOCK> {
-                    a: &scratch.rows,
-                    a_stride: row_count * BLOCK,
-                    rows: row_count,
-                    depth: len,
-                    b: weight.panel(isa, panel, start, len, &mut scratch.panel),
-                    c,
-                    columns,
-                    accumulate: self.accumulate || start > self.depth.start,
-                });
-                if start + len == self.depth.end {
+                for start in (span_start..span_end).step_by(DEPTH_BLOCK) {
+                    let len = DEPTH_BLOCK.min(span_end - start);
+                    isa.run(PanelProduct::<BLOCK> {
+                        a: &scratch.rows[(start - span_start) * row_count..],
+                        a_stride: row_count * BLOCK,
+                        rows: row_count,
+                        depth: len,
+                        b: weight.panel(isa, panel, start, len, &mut scratch.panel),
+                        c,
+                        columns,
+                        accumulate: self.accumulate || start > self.depth.start,
+                    });
+                }
+                if span_end == self.depth.end {
                     let bias = finish.bias.map(|bias| &bias[panel * PANEL..][..columns]);
                     isa.run(FinishPanel { c, rows: row_count, columns, finish: Finish { bias, ..finish } });
                 }
@@ -151,11 +162,11 @@ impl Part {
 }
 
 /// Finishes a panel while it is in the cache.
-struct FinishPanel<'a> {
-    c: Output,
-    rows: usize,
-    columns: usize,
-    finish: Finish<'a>,
+pub(super) struct FinishPanel<'a> {
+    pub c: Output,
+    pub rows: usize,
+    pub columns: usize,
+    pub finish: Finish<'a>,
 }
 
 impl WithSimd for FinishPanel<'_> {

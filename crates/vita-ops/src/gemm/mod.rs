@@ -9,6 +9,7 @@
 //!   `INNER` = 1 it is a matrix stored column by column.
 
 mod driver;
+mod few;
 mod widen;
 
 use pulp::{Simd, WithSimd};

@@ -1,7 +1,9 @@
-//! Weights in their stored dtype, packed for the kernel, and widened to `f32` a panel at a time.
+//! Weights in their stored dtype, turned and widened to `f32` a panel at a time.
 
+use std::ops::Range;
+
+use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
-use half::{bf16, f16};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use vita_tensor::{BLOCK_LEN_MAX, Block, DType, Tensor};
@@ -9,7 +11,10 @@ use vita_tensor::{BLOCK_LEN_MAX, Block, DType, Tensor};
 use super::{BLOCK, PANEL};
 use crate::simd::Isa;
 
-/// A weight `[N, K]` as panels of [`PANEL`] rows of it: `[N / PANEL][K rounded up][PANEL]`, zeros beyond.
+/// A weight `[N, K]` that is multiplied by in panels of [`PANEL`] of its rows, zeros beyond.
+///
+/// Only `f32` is packed: `[N / PANEL][K rounded up][PANEL]`. Everything else stays where it is, which for a mapped
+/// file means that nothing of it is read before it is multiplied by; a panel is turned while it is widened.
 pub(crate) struct Packed {
     data: Data,
     /// `N`.
@@ -19,47 +24,43 @@ pub(crate) struct Packed {
 }
 
 enum Data {
-    F32(Vec<f32>),
-    F16(Vec<u16>),
-    BF16(Vec<u16>),
-    F8E4M3(Vec<u8>),
-    F8E5M2(Vec<u8>),
-    /// Quantised rows as they are stored; a panel is turned while it is widened.
-    Blocks {
-        bytes: Vec<u8>,
-        dtype: DType,
-        block: Block,
-    },
+    Panels(Vec<f32>),
+    Rows(Tensor),
 }
 
 impl Packed {
     /// # Panics
-    /// If the tensor is not a contiguous `[N, K]` of a float dtype.
+    /// If the tensor is not a contiguous `[N, K]` of a float dtype, or of `f64`.
     pub fn new(weight: &Tensor) -> Self {
         let [rows, columns] = weight.sizes();
-        let bytes = weight.bytes();
+        assert!(weight.is_contiguous(), "a strided weight");
         let data = match weight.dtype() {
-            DType::F32 => Data::F32(pack(bytes, rows, columns, f32::from_le_bytes)),
-            DType::F16 => Data::F16(pack(bytes, rows, columns, u16::from_le_bytes)),
-            DType::BF16 => Data::BF16(pack(bytes, rows, columns, u16::from_le_bytes)),
-            DType::F8E4M3 => Data::F8E4M3(pack(bytes, rows, columns, |[byte]| byte)),
-            DType::F8E5M2 => Data::F8E5M2(pack(bytes, rows, columns, |[byte]| byte)),
-            dtype if dtype.block().is_some() => {
-                let block = dtype.block().expect("just asked");
-                Data::Blocks { bytes: bytes.to_vec(), dtype, block }
-            }
+            DType::F32 => Data::Panels(pack(weight.bytes(), rows, columns)),
+            DType::F16 | DType::BF16 | DType::F8E4M3 | DType::F8E5M2 => Data::Rows(weight.clone()),
+            dtype if dtype.block().is_some() => Data::Rows(weight.clone()),
             other => panic!("weights of {other}"),
         };
         Self { data, rows, depth: columns.next_multiple_of(BLOCK) }
     }
 
-    /// Bytes held.
+    /// Bytes held, whether they are this process's own or a mapped file's.
     pub fn size_bytes(&self) -> usize {
         match &self.data {
-            Data::F32(values) => size_of_val(&values[..]),
-            Data::F16(values) | Data::BF16(values) => size_of_val(&values[..]),
-            Data::F8E4M3(values) | Data::F8E5M2(values) => size_of_val(&values[..]),
-            Data::Blocks { bytes, .. } => bytes.len(),
+            Data::Panels(values) => size_of_val(&values[..]),
+            Data::Rows(weight) => weight.size_bytes(),
+        }
+    }
+
+    /// The rows as they are stored, unless they are packed, or come in blocks.
+    pub(super) fn stored_rows(&self) -> Option<StoredRows<'_>> {
+        match &self.data {
+            Data::Rows(weight) if weight.dtype().block().is_none() => Some(StoredRows {
+                bytes: weight.bytes(),
+                dtype: weight.dtype(),
+                rows: self.rows,
+                columns: weight.dims()[1],
+            }),
+            _ => None,
         }
     }
 
@@ -73,26 +74,98 @@ impl Packed {
         len: usize,
         scratch: &'a mut Vec<f32>,
     ) -> &'a [f32] {
-        let range = (panel * self.depth + start) * PANEL..(panel * self.depth + start + len) * PANEL;
-        if let Data::F32(values) = &self.data {
-            return &values[range];
-        }
-        scratch.resize(len * PANEL, 0.0);
         match &self.data {
-            Data::F32(_) => unreachable!("returned above"),
-            Data::F16(values) => values[range].reinterpret_cast::<f16>().convert_to_f32_slice(scratch),
-            Data::BF16(values) => isa.run(WidenBf16 { from: &values[range], to: scratch }),
-            Data::F8E4M3(values) => isa.run(WidenF8::<4> { from: &values[range], to: scratch }),
-            Data::F8E5M2(values) => isa.run(WidenF8::<5> { from: &values[range], to: scratch }),
-            Data::Blocks { bytes, dtype, block } => {
-                let rows = bytes.chunks_exact(bytes.len() / self.rows).skip(panel * PANEL).take(PANEL);
-                scratch.fill(0.0);
-                for (i, row) in rows.enumerate() {
-                    widen_column(*dtype, *block, row, start, &mut scratch[i..]);
-                }
+            Data::Panels(values) => &values[(panel * self.depth + start) * PANEL..][..len * PANEL],
+            Data::Rows(weight) => {
+                let rows = Rows { bytes: weight.bytes(), columns: weight.dims()[1], first: panel * PANEL };
+                rows.widen(isa, weight.dtype(), start, len, self.rows, scratch)
             }
         }
-        scratch
+    }
+}
+
+/// All rows of a weight as they are stored, of a dtype whose elements stand alone.
+#[derive(Clone, Copy)]
+pub(super) struct StoredRows<'a> {
+    bytes: &'a [u8],
+    pub dtype: DType,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl<'a> StoredRows<'a> {
+    /// Some elements of a row.
+    pub fn run(&self, row: usize, start: usize, len: usize) -> &'a [u8] {
+        let size = self.dtype.size_bytes();
+        &self.bytes[(row * self.columns + start) * size..][..len * size]
+    }
+}
+
+/// Rows of a weight as they are stored, from a panel's first on.
+struct Rows<'a> {
+    bytes: &'a [u8],
+    columns: usize,
+    first: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Columns `start..start + len` of a panel's rows, out of `row_count` of the whole weight.
+    fn widen<'s>(
+        self,
+        isa: Isa,
+        dtype: DType,
+        start: usize,
+        len: usize,
+        row_count: usize,
+        scratch: &'s mut Vec<f32>,
+    ) -> &'s [f32] {
+        let count = PANEL.min(row_count - self.first);
+        if let Some(block) = dtype.block() {
+            scratch.clear();
+            scratch.resize(len * PANEL, 0.0);
+            let row_bytes = self.bytes.len() / row_count;
+            for (i, row) in self.bytes[self.first * row_bytes..].chunks_exact(row_bytes).take(count).enumerate() {
+                widen_column(dtype, block, row, start, &mut scratch[i..]);
+            }
+            return scratch;
+        }
+        // The turned elements lie behind the widened ones.
+        let turned_len = len * PANEL * dtype.size_bytes() / size_of::<f32>();
+        scratch.resize(len * PANEL + turned_len, 0.0);
+        let (to, turned) = scratch.split_at_mut(len * PANEL);
+        match dtype {
+            DType::F16 => {
+                let turned = self.turn::<2>(isa, start, len, count, turned);
+                bytemuck::cast_slice::<_, u16>(turned).reinterpret_cast::<f16>().convert_to_f32_slice(to);
+            }
+            DType::BF16 => {
+                let turned = self.turn::<2>(isa, start, len, count, turned);
+                isa.run(WidenBf16 { from: turned.as_chunks().0, to });
+            }
+            DType::F8E4M3 => isa.run(WidenF8::<4> { from: self.turn::<1>(isa, start, len, count, turned), to }),
+            DType::F8E5M2 => isa.run(WidenF8::<5> { from: self.turn::<1>(isa, start, len, count, turned), to }),
+            other => panic!("weights of {other}"),
+        }
+        to
+    }
+
+    /// `[len, PANEL]` elements of `SIZE` bytes; zeros where there is nothing.
+    fn turn<'t, const SIZE: usize>(
+        &self,
+        isa: Isa,
+        start: usize,
+        len: usize,
+        count: usize,
+        to: &'t mut [f32],
+    ) -> &'t [u8] {
+        let to: &mut [u8] = bytemuck::cast_slice_mut(to);
+        let columns = start..(start + len).min(self.columns);
+        if count < PANEL || columns.len() < len {
+            to.fill(0);
+        }
+        let rows = &self.bytes[self.first * self.columns * SIZE..][..count * self.columns * SIZE];
+        isa.run(Turn::<SIZE> { rows, row_len: self.columns, columns, to });
+        to
     }
 }
 
@@ -125,8 +198,12 @@ pub(crate) fn widen_slice(isa: Isa, dtype: DType, bytes: &[u8], to: &mut [f32]) 
     match dtype {
         DType::F8E4M3 => isa.run(WidenF8::<4> { from: bytes, to }),
         DType::F8E5M2 => isa.run(WidenF8::<5> { from: bytes, to }),
-        DType::BF16 => widen_each(bytes, to, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-        DType::F16 => widen_each(bytes, to, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        DType::BF16 => isa.run(WidenBf16 { from: bytes.as_chunks().0, to }),
+        DType::F16 => match bytemuck::try_cast_slice::<u8, u16>(bytes) {
+            Ok(values) => values.reinterpret_cast::<f16>().convert_to_f32_slice(to),
+            // A file may have it at an odd place.
+            Err(_) => widen_each(bytes, to, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        },
         DType::F32 => widen_each(bytes, to, f32::from_le_bytes),
         DType::F64 => widen_each(bytes, to, |bytes| f64::from_le_bytes(bytes) as f32),
         other => panic!("widening {other}"),
@@ -139,51 +216,62 @@ fn widen_each<const N: usize>(bytes: &[u8], to: &mut [f32], decode: impl Fn([u8;
     }
 }
 
-fn pack<T, const SIZE: usize>(bytes: &[u8], rows: usize, columns: usize, decode: fn([u8; SIZE]) -> T) -> Vec<T>
-where
-    T: Copy + Default + Send + bytemuck::Pod,
-{
+fn pack(bytes: &[u8], rows: usize, columns: usize) -> Vec<f32> {
+    const SIZE: usize = size_of::<f32>();
+    let isa = Isa::best();
     let depth = columns.next_multiple_of(BLOCK);
-    let mut packed = vec![T::default(); rows.div_ceil(PANEL) * depth * PANEL];
-    packed.par_chunks_mut(depth * PANEL).enumerate().for_each(|(panel, out)| {
+    let mut packed = vec![0.0; rows.div_ceil(PANEL) * depth * PANEL];
+    packed.par_chunks_mut((depth * PANEL).max(1)).enumerate().for_each(|(panel, out)| {
         let first = panel * PANEL;
         let count = PANEL.min(rows - first);
         let rows = &bytes[first * columns * SIZE..][..count * columns * SIZE];
-        // Whole squares of eight bytes a row are turned in registers; what is left, element by element.
-        let (turned_rows, turned_columns) = match cfg!(target_endian = "little") {
-            true => (count / (8 / SIZE) * (8 / SIZE), columns / (8 / SIZE) * (8 / SIZE)),
-            false => (0, 0),
-        };
-        turn_squares::<SIZE>(rows, columns, turned_rows, turned_columns, bytemuck::cast_slice_mut(out));
-        let elements = rows.as_chunks::<SIZE>().0;
-        for (i, row) in elements.chunks_exact(columns.max(1)).enumerate() {
-            let from = if i < turned_rows { turned_columns } else { 0 };
-            for k in from..columns {
-                out[k * PANEL + i] = decode(row[k]);
-            }
-        }
+        isa.run(Turn::<SIZE> { rows, row_len: columns, columns: 0..columns, to: bytemuck::cast_slice_mut(out) });
     });
     packed
 }
 
-/// Writes the transpose of elements of `SIZE` bytes, in squares of `8 / SIZE`.
-fn turn_squares<const SIZE: usize>(rows: &[u8], columns: usize, row_count: usize, column_count: usize, out: &mut [u8]) {
-    let side = 8 / SIZE;
-    // Pieces of a cache line a row, so that a line is read once.
-    for start in (0..column_count).step_by(64 / SIZE) {
-        let end = (start + 64 / SIZE).min(column_count);
-        for i in (0..row_count).step_by(side) {
-            for k in (start..end).step_by(side) {
-                let mut square = [0u64; 8];
-                for (j, word) in square[..side].iter_mut().enumerate() {
-                    let at = ((i + j) * columns + k) * SIZE;
-                    *word = u64::from_le_bytes(rows[at..at + 8].try_into().expect("eight bytes"));
+/// Turns columns of rows into rows of [`PANEL`] elements of `SIZE` bytes.
+struct Turn<'a, const SIZE: usize> {
+    rows: &'a [u8],
+    row_len: usize,
+    columns: Range<usize>,
+    to: &'a mut [u8],
+}
+
+impl<const SIZE: usize> WithSimd for Turn<'_, SIZE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { rows, row_len, columns, to } = self;
+        let side = 8 / SIZE;
+        let row_count = rows.len() / (row_len * SIZE).max(1);
+        // Whole squares of eight bytes a row are turned in registers; what is left, element by element.
+        let (whole_rows, whole_columns) = (row_count / side * side, columns.len() / side * side);
+        // Pieces of a cache line a row, so that a line is read once.
+        for piece in (0..whole_columns).step_by(64 / SIZE) {
+            let end = (piece + 64 / SIZE).min(whole_columns);
+            for i in (0..whole_rows).step_by(side) {
+                for k in (piece..end).step_by(side) {
+                    let mut square = [0u64; 8];
+                    for (j, word) in square[..side].iter_mut().enumerate() {
+                        let at = ((i + j) * row_len + columns.start + k) * SIZE;
+                        *word = u64::from_le_bytes(rows[at..at + 8].try_into().expect("eight bytes"));
+                    }
+                    turn_square::<SIZE>(&mut square);
+                    for (j, word) in square[..side].iter().enumerate() {
+                        let at = ((k + j) * PANEL + i) * SIZE;
+                        to[at..at + 8].copy_from_slice(&word.to_le_bytes());
+                    }
                 }
-                turn_square::<SIZE>(&mut square);
-                for (j, word) in square[..side].iter().enumerate() {
-                    let at = ((k + j) * PANEL + i) * SIZE;
-                    out[at..at + 8].copy_from_slice(&word.to_le_bytes());
-                }
+            }
+        }
+        for i in 0..row_count {
+            let from = if i < whole_rows { whole_columns } else { 0 };
+            for k in from..columns.len() {
+                let at = (i * row_len + columns.start + k) * SIZE;
+                let element = &mut to[(k * PANEL + i) * SIZE..][..SIZE];
+                element.copy_from_slice(&rows[at..at + SIZE]);
             }
         }
     }
@@ -208,7 +296,7 @@ fn turn_square<const SIZE: usize>(square: &mut [u64; 8]) {
 }
 
 struct WidenBf16<'a> {
-    from: &'a [u16],
+    from: &'a [[u8; 2]],
     to: &'a mut [f32],
 }
 
@@ -218,7 +306,7 @@ impl WithSimd for WidenBf16<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         // Left to the compiler, which vectorises it for the instruction set entered.
         for (to, &from) in self.to.iter_mut().zip(self.from) {
-            *to = f32::from_bits(u32::from(from) << 16);
+            *to = f32::from_bits(u32::from(u16::from_le_bytes(from)) << 16);
         }
     }
 }
@@ -296,7 +384,9 @@ mod tests {
         for dtype in [DType::F32, DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2] {
             let weight = Random::new(5).weight(&[35, 19], dtype);
             let packed = Packed::new(&weight);
-            assert_eq!((packed.depth, packed.size_bytes()), (32, 64 * 32 * dtype.size_bytes()));
+            // Only `f32` is packed, with what its panels have beyond the weight.
+            let elements = if dtype == DType::F32 { 64 * 32 } else { 35 * 19 };
+            assert_eq!((packed.depth, packed.size_bytes()), (32, elements * dtype.size_bytes()));
             for isa in Isa::available() {
                 let mut scratch = Vec::new();
                 for panel in 0..2 {
