@@ -72,7 +72,8 @@ def run(case: dict, kept: dict):
         mask = torch.ones(1, 1, *SIZE)
         mask[:, :, :1] = 0.0
         known = {"concat_latent_image": kept["known"], "concat_mask": mask}
-    positive, negative = ([[kept[name], dict(known)]] for name in ("rows", "negative_rows"))
+    padded = {name: torch.nn.functional.pad(kept[name], (0, 0, 0, 512 - kept[name].shape[1])) for name in ("rows", "negative_rows")}
+    positive, negative = ([[padded[name], dict(known)]] for name in ("rows", "negative_rows"))
     noise = torch.randn(1, 16, *SIZE, generator=torch.manual_seed(case["seed"]))
     with torch.no_grad():
         return comfy.sample.sample(

@@ -18,20 +18,28 @@ use crate::support::alone;
 /// Below the 1e-3 that runs are held to: a mask that is off by a rounding rule shows.
 const BOUND: f64 = 1e-4;
 
-struct Reference(Checkpoint);
+pub struct Reference(Checkpoint);
 
 impl Reference {
     fn open() -> Self {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/comfy_runs.safetensors");
+        Self::named("comfy_runs")
+    }
+
+    pub fn named(name: &str) -> Self {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.safetensors"));
         Self(Checkpoint::open(file).unwrap())
     }
 
-    fn get(&self, name: &str) -> Tensor {
+    pub fn metadata(&self, key: &str) -> &str {
+        &self.0.metadata()[key]
+    }
+
+    pub fn get(&self, name: &str) -> Tensor {
         self.0.tensor(name).unwrap().to_contiguous_f32()
     }
 
     #[track_caller]
-    fn check(&self, case: &str, latent: &Latent) {
+    pub fn check(&self, case: &str, latent: &Latent) {
         let want = self.get(&format!("{case}.out"));
         let got = latent.samples_in(LatentSpace::Raw).unwrap();
         assert_eq!(got.dims(), want.dims(), "{case}");
@@ -42,13 +50,13 @@ impl Reference {
         assert!(error < BOUND, "{case}: {error}");
     }
 
-    fn prompts(&self) -> [Conditioning; 2] {
+    pub fn prompts(&self) -> [Conditioning; 2] {
         ["rows", "negative_rows"].map(|name| TextRows::new(self.get(name)).into())
     }
 }
 
 /// A transformer of the other crate's fixtures, whose weights stand below `w.`.
-fn transformer(name: &str, shift: f64) -> Transformer {
+pub fn transformer(name: &str, shift: f64) -> Transformer {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../vita-models/tests/fixtures/{name}.safetensors"));
     let fixture = Checkpoint::open(file).unwrap();
     let weights: Vec<(&str, Tensor)> = fixture

@@ -8,4 +8,5 @@ mod loras;
 mod parts;
 mod support;
 mod systems;
+mod window_runs;
 mod windows;
