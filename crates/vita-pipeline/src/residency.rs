@@ -41,6 +41,14 @@ struct Loaded {
     network: Arc<dyn Any + Send + Sync>,
 }
 
+/// Weights that stayed in their file are let go too: a large network's would count as this process's memory while
+/// the next one works.
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        self.id.checkpoint.release_pages();
+    }
+}
+
 /// A network that is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedNetwork {
@@ -147,11 +155,18 @@ impl Inner {
 }
 
 /// What tells one network from another: its file, and what of the file it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct NetworkId {
     file: FileId,
     name: Arc<str>,
     part: &'static str,
+    checkpoint: Checkpoint,
+}
+
+impl PartialEq for NetworkId {
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file && self.part == other.part
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +179,7 @@ enum FileId {
 
 impl NetworkId {
     pub fn new(checkpoint: &Checkpoint, part: &'static str) -> Self {
-        Self { file: FileId::of(checkpoint), name: checkpoint.name().into(), part }
+        Self { file: FileId::of(checkpoint), name: checkpoint.name().into(), part, checkpoint: checkpoint.clone() }
     }
 
     /// Another network of the same file.
@@ -190,7 +205,9 @@ mod tests {
     use crate::Stage;
 
     fn id(number: u64) -> NetworkId {
-        NetworkId { file: FileId::InMemory(number), name: format!("{number}").into(), part: "x" }
+        let name = number.to_string();
+        let checkpoint = Checkpoint::from_bytes(&b"\x02\0\0\0\0\0\0\0{}"[..], &name).unwrap();
+        NetworkId { file: FileId::InMemory(number), name: name.into(), part: "x", checkpoint }
     }
 
     fn memory(weight_bytes: u64, activation_bytes: u64) -> StageMemory {
