@@ -122,6 +122,22 @@ pub enum ErrorKind {
         /// Why not.
         reason: String,
     },
+    /// A checkpoint that cannot be converted in the way that was asked for.
+    NotConvertible {
+        /// Why not.
+        reason: String,
+        /// What to do instead.
+        advice: String,
+    },
+    /// A number that the type it was to be stored in does not hold.
+    OutOfRange {
+        /// The tensor's name in the file.
+        tensor: String,
+        /// The number.
+        value: String,
+        /// The type.
+        dtype: String,
+    },
     /// A LoRA of which no key names a part of the model.
     LoraForeign {
         /// The model.
@@ -273,6 +289,10 @@ impl fmt::Display for Error {
             ErrorKind::Unsupported { system, reason } => {
                 write!(f, "`{file}` holds {system}, which cannot be run: {reason}")
             }
+            ErrorKind::NotConvertible { reason, .. } => write!(f, "`{file}` cannot be converted so: {reason}"),
+            ErrorKind::OutOfRange { tensor, value, dtype } => {
+                write!(f, "`{tensor}` in `{file}` holds {value}, which {dtype} does not")
+            }
             ErrorKind::LoraForeign { model, key_count, example: Some(key), .. } => {
                 write!(f, "`{file}` is no LoRA for {model}: none of its {key_count} keys match, such as `{key}`")
             }
@@ -337,6 +357,8 @@ impl Hint for Error {
                 format!("use this file as the {}, and choose {} here", belongs.noun(), wanted.with_article())
             }
             ErrorKind::WrongKind { wanted, belongs: None, .. } => format!("choose {} here", wanted.with_article()),
+            ErrorKind::NotConvertible { advice, .. } => advice.clone(),
+            ErrorKind::OutOfRange { .. } => "choose bf16, or fp8_scaled, which hold larger numbers".into(),
             ErrorKind::LoraForeign { model, seems, .. } => {
                 format!("this file seems to be {seems}; choose a LoRA that was made for {model}")
             }

@@ -116,29 +116,36 @@ fn stored(
 }
 
 /// ggml's numbers of types.
+const TYPES: [(u32, DType); 16] = [
+    (0, DType::F32),
+    (1, DType::F16),
+    (2, DType::Q4_0),
+    (3, DType::Q4_1),
+    (6, DType::Q5_0),
+    (7, DType::Q5_1),
+    (8, DType::Q8_0),
+    (10, DType::Q2K),
+    (11, DType::Q3K),
+    (12, DType::Q4K),
+    (13, DType::Q5K),
+    (14, DType::Q6K),
+    (26, DType::I32),
+    (27, DType::I64),
+    (28, DType::F64),
+    (30, DType::BF16),
+];
+
+/// The number of a type that GGUF files hold.
+pub fn type_number(dtype: DType) -> Option<u32> {
+    TYPES.iter().find(|(_, known)| *known == dtype).map(|(number, _)| *number)
+}
+
 fn element_type(kind: u32) -> ElementType {
-    ElementType::Known(match kind {
-        0 => DType::F32,
-        1 => DType::F16,
-        2 => DType::Q4_0,
-        3 => DType::Q4_1,
-        6 => DType::Q5_0,
-        7 => DType::Q5_1,
-        8 => DType::Q8_0,
-        10 => DType::Q2K,
-        11 => DType::Q3K,
-        12 => DType::Q4K,
-        13 => DType::Q5K,
-        14 => DType::Q6K,
-        26 => DType::I32,
-        27 => DType::I64,
-        28 => DType::F64,
-        30 => DType::BF16,
-        other => {
-            let known = OTHER_TYPES.iter().find(|(number, _)| *number == other);
-            return ElementType::Other(known.map_or_else(|| format!("GGUF type {other}"), |(_, name)| (*name).into()));
-        }
-    })
+    if let Some((_, dtype)) = TYPES.iter().find(|(number, _)| *number == kind) {
+        return ElementType::Known(*dtype);
+    }
+    let other = OTHER_TYPES.iter().find(|(number, _)| *number == kind);
+    ElementType::Other(other.map_or_else(|| format!("GGUF type {kind}"), |(_, name)| (*name).into()))
 }
 
 /// Types that are not read, by name.

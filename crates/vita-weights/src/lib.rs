@@ -7,6 +7,7 @@
 //!   kijai, official, diffusers; prefixes; plain and scaled fp8), and gives them to a loader as
 //!   [`Weights`], scope by scope, under one naming a network ([`Role`] says which).
 //! - [`Lora::of`] reads what a LoRA changes of a transformer, by the same names.
+//! - [`Conversion`] writes a checkpoint in another dialect or with fewer bits, tensor by tensor.
 //! - [`identify`] says what a file is; errors use it to say what a file seems to be.
 //!
 //! Files are untrusted: every number in them is checked, and what is wrong is an [`Error`] with a
@@ -16,6 +17,7 @@
 #![deny(unsafe_code)] // `mmap.rs` alone allows it.
 
 mod checkpoint;
+mod convert;
 mod error;
 mod fp8;
 mod gguf;
@@ -34,6 +36,7 @@ mod weights;
 mod write;
 
 pub use checkpoint::{Checkpoint, ElementType, Stored};
+pub use convert::{Conversion, Dialect, Numbers};
 pub use error::{Error, ErrorKind, HeaderProblem, Result};
 pub use identify::{Identity, Kind, Part, TypeCount, identify};
 pub use looks::Looks;

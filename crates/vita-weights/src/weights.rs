@@ -238,7 +238,7 @@ impl Weights {
         Ok(formats)
     }
 
-    fn check_format(&self, layer: &str, key: &str) -> Result<()> {
+    pub(crate) fn check_format(&self, layer: &str, key: &str) -> Result<()> {
         let marker = self.stored(&format!("{layer}.comfy_quant"));
         let format = match (marker, &self.shared.quantisation) {
             (Some((_, stored)), _) => fp8::tensor_format(&stored.bytes).map(Some),
@@ -255,7 +255,7 @@ impl Weights {
         }
     }
 
-    fn scale(&self, layer: &str) -> Result<Option<f32>> {
+    pub(crate) fn scale(&self, layer: &str) -> Result<Option<f32>> {
         let found = fp8::SCALE_SUFFIXES.iter().find_map(|suffix| self.stored(&format!("{layer}.{suffix}")));
         let Some((key, stored)) = found else { return Ok(None) };
         let scale = self.shared.checkpoint.to_tensor(key, stored)?;

@@ -1,6 +1,7 @@
 //! Writes safetensors files.
 
 use std::collections::BTreeMap;
+#[cfg(unix)]
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -37,16 +38,7 @@ fn write(path: &Path, tensors: &[(&str, &Tensor)], metadata: &BTreeMap<String, S
     tensors.sort_by_key(|(name, tensor)| (std::cmp::Reverse(tensor.dtype().bytes_of(1)), *name));
     let header = header(&tensors, metadata)?;
 
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".vitascope-").suffix(".part");
-    #[cfg(unix)]
-    {
-        // As any other new file: what the user's umask leaves of this.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = temporary_beside(path)?;
     {
         let mut out = BufWriter::with_capacity(1 << 20, &mut file);
         out.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -58,6 +50,20 @@ fn write(path: &Path, tensors: &[(&str, &Tensor)], metadata: &BTreeMap<String, S
     }
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// A new file in the folder of another, to be given that one's name when it is complete.
+pub(crate) fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".vitascope-").suffix(".part");
+    #[cfg(unix)]
+    {
+        // As any other new file: what the user's umask leaves of this.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 fn header(tensors: &[(&str, Tensor)], metadata: &BTreeMap<String, String>) -> io::Result<Vec<u8>> {

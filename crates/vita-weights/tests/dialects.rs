@@ -90,6 +90,7 @@ fn diffusers_transformer() {
         in_channels: 36,
         text_dim: 64,
         image_branch: true,
+        image_dim: Some(1280),
         first_last_frame: true,
         ..small::dit()
     };
@@ -273,7 +274,9 @@ fn official_text_encoder() {
 #[test]
 fn facts_follow_the_shapes() {
     for image_branch in [false, true] {
-        let facts = DitFacts { in_channels: 36, image_branch, first_last_frame: image_branch, ..small::dit() };
+        let image_dim = image_branch.then_some(40);
+        let facts =
+            DitFacts { in_channels: 36, image_branch, image_dim, first_last_frame: image_branch, ..small::dit() };
         let puts = of_layout(&facts.layout(), "F16", "");
         assert_eq!(weights(&puts, Role::DiffusionModel).dit_facts().unwrap(), facts);
     }

@@ -31,7 +31,7 @@ fn parameters(layout: &Layout) -> usize {
 /// Names of systems, and the parameter counts of diffusers' classes of the same configuration.
 #[test]
 fn systems_by_their_sizes() {
-    let image = |facts| DitFacts { image_branch: true, ..facts };
+    let image = |facts| DitFacts { image_branch: true, image_dim: Some(1280), ..facts };
     let of_14b = |channels| dit(5120, 13824, 40, channels);
     for (facts, system, count) in [
         (dit(1536, 8960, 30, (16, 16)), "Wan2.1 T2V 1.3B", Some(1_418_996_800)),

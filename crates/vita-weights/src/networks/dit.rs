@@ -6,7 +6,7 @@ use super::{Builder, Layout};
 use crate::naming::{Dialects, Naming, split_index, split_leaf};
 use crate::{Result, Weights};
 
-/// Width of a CLIP ViT-H token, which the image branch takes.
+/// Width of a CLIP ViT-H token, which the image branch of every published model takes.
 const CLIP_WIDTH: usize = 1280;
 
 /// Width of an attention head in every Wan.
@@ -45,6 +45,8 @@ pub struct DitFacts {
     pub freq_dim: usize,
     /// Cross-attention to CLIP tokens (2.1 I2V).
     pub image_branch: bool,
+    /// Width of the vision encoder's tokens, where there is an image branch.
+    pub image_dim: Option<usize>,
     /// Position table for two CLIP images (2.1 FLF2V).
     pub first_last_frame: bool,
     /// Parts that other systems add.
@@ -171,15 +173,16 @@ impl DitFacts {
         }
         build.layer("head.head", [4 * out_channels, dim]);
         build.tensor("head.modulation", [1, 2, dim]);
+        let image_dim = self.image_dim.unwrap_or(CLIP_WIDTH);
         if self.image_branch {
-            build.layer("img_emb.proj.0", [CLIP_WIDTH]);
-            build.layer("img_emb.proj.1", [CLIP_WIDTH, CLIP_WIDTH]);
-            build.layer("img_emb.proj.3", [dim, CLIP_WIDTH]);
+            build.layer("img_emb.proj.0", [image_dim]);
+            build.layer("img_emb.proj.1", [image_dim, image_dim]);
+            build.layer("img_emb.proj.3", [dim, image_dim]);
             build.layer("img_emb.proj.4", [dim]);
         }
         if self.first_last_frame {
             // Two images of 257 tokens.
-            build.tensor("img_emb.emb_pos", [1, 514, CLIP_WIDTH]);
+            build.tensor("img_emb.emb_pos", [1, 514, image_dim]);
         }
         build.0
     }
@@ -195,6 +198,8 @@ pub fn facts(weights: &Weights) -> Result<DitFacts> {
     let out_channels = head_rows / 4;
     let marked = VARIANT_MARKS.iter().find(|(mark, _)| weights.contains(mark)).map(|&(_, variant)| variant);
     let controlled = (in_channels, out_channels) == (48, 16);
+    let image_branch = weights.contains("img_emb.proj.0.bias");
+    let image_dim = image_branch.then(|| weights.sizes::<1>("img_emb.proj.0.bias")).transpose()?;
     Ok(DitFacts {
         dim,
         ffn_dim,
@@ -204,7 +209,8 @@ pub fn facts(weights: &Weights) -> Result<DitFacts> {
         out_channels,
         text_dim,
         freq_dim,
-        image_branch: weights.contains("img_emb.proj.0.bias"),
+        image_branch,
+        image_dim: image_dim.map(|[width]| width),
         first_last_frame: weights.contains("img_emb.emb_pos"),
         variant: marked.unwrap_or(if controlled { DitVariant::FunControl } else { DitVariant::Plain }),
     })

@@ -94,6 +94,7 @@ pub mod small {
             text_dim: 24,
             freq_dim: 256,
             image_branch: false,
+            image_dim: None,
             first_last_frame: false,
             variant: DitVariant::Plain,
         }
