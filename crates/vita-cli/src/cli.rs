@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use vita_base::Report;
 
-use crate::commands::{bench, generate, inspect, probe, pull, run, serve};
+use crate::commands::{bench, convert, generate, inspect, probe, pull, run, serve};
 
 /// Makes videos from text with the Wan models, in one program.
 #[derive(Debug, Parser)]
@@ -25,6 +25,7 @@ pub enum Command {
     Run(Box<run::Arguments>),
     Serve(Box<serve::Arguments>),
     Pull(pull::Arguments),
+    Convert(convert::Arguments),
     Inspect(inspect::Arguments),
     /// Run one module on given inputs, to compare it with a reference.
     #[command(subcommand)]
@@ -41,6 +42,7 @@ impl Command {
             Self::Run(arguments) => run::run(&arguments),
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Pull(arguments) => pull::run(&arguments),
+            Self::Convert(arguments) => convert::run(&arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
             Self::Probe(module) => module.run(),
             Self::Bench(module) => module.run(),

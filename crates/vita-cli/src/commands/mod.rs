@@ -1,6 +1,7 @@
 //! One file a command: its flags as a struct, and `run`.
 
 pub mod bench;
+pub mod convert;
 pub mod generate;
 pub mod inspect;
 pub mod probe;

@@ -4,6 +4,7 @@
 mod bad_input;
 mod bad_models;
 mod bench;
+mod convert;
 mod generate;
 mod inspect;
 mod probe;
