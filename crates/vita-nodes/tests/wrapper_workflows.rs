@@ -254,6 +254,10 @@ fn settings_of_other_nodes_reach_the_sampler() {
     other["inputs"]["positive_prompt"] = json!("a blue square");
     prompt["21"] = other;
     let nag = json!({ "original_text_embeds": prompts, "nag_text_embeds": ["21", 0], "nag_scale": 11.0, "nag_tau": 2.5, "nag_alpha": 0.25 });
+    let falling = json!({
+        "steps": 10, "cfg_scale_start": 6.0, "cfg_scale_end": 1.0, "interpolation": "linear", "start_percent": 0.0,
+        "end_percent": 1.0,
+    });
     for (input, node) in [
         ("cache_args", node("WanVideoTeaCache", tea)),
         ("cache_args", node("WanVideoMagCache", mag)),
@@ -264,6 +268,7 @@ fn settings_of_other_nodes_reach_the_sampler() {
             node("WanVideoEnhanceAVideo", json!({ "weight": 9.0, "start_percent": 0.0, "end_percent": 1.0 })),
         ),
         ("text_embeds", node("WanVideoApplyNAG", nag)),
+        ("cfg", node("CreateCFGScheduleFloatList", falling)),
     ] {
         let mut changed = prompt.clone();
         changed["20"] = node;
@@ -277,7 +282,7 @@ fn settings_of_other_nodes_reach_the_sampler() {
         vita_media::read_image(program.output(&name)).unwrap().into_bytes()
     };
     let plain = picture(1);
-    for index in 2..=8 {
+    for index in 2..=9 {
         assert!(picture(index) != plain, "{index}");
     }
 }
