@@ -55,7 +55,7 @@ pub use vita_base::Cancel;
 pub use vita_models::vae::Tile;
 pub use vita_models::wan::{CacheRule, CacheTables, NagNumbers, TeaMeasure};
 pub use whole::{
-    Defaults, FRAME_STEP, FRAMES_MAX, Files, Models, Open, PRESETS, Paths, Preset, SIDE_MAX, SIZE_STEP, Sampling,
-    Source, Summary, Takes, VideoRequest, WRAPPER_PREFIX, estimate, make_video,
+    Defaults, FRAME_STEP, FRAMES_MAX, Files, Loras, Models, Open, PRESETS, Paths, Preset, SIDE_MAX, SIZE_STEP,
+    Sampling, Source, Summary, Takes, VideoRequest, WRAPPER_PREFIX, estimate, make_video,
 };
 pub use windows::{ContextWindows, Window, WindowMix, WindowSchedule, WindowStart};

@@ -9,7 +9,7 @@ mod systems;
 
 pub use memory::estimate;
 pub use models::{Models, Open, Paths};
-pub use presets::{Defaults, Files, Preset, Takes};
+pub use presets::{Defaults, Files, Loras, Preset, Takes};
 pub use request::{FRAME_STEP, FRAMES_MAX, SIDE_MAX, SIZE_STEP, Sampling, Source, VideoRequest, WRAPPER_PREFIX};
 pub use run::{Summary, make_video};
 pub use systems::PRESETS;

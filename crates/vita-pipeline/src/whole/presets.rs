@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::models::Paths;
+use super::models::{Models, Paths};
 use super::systems::PRESETS;
 use crate::Error;
 
@@ -45,6 +45,19 @@ pub struct Files {
     pub vae: &'static [&'static str],
     /// The vision encoder; empty for a system without.
     pub clip_vision: &'static [&'static str],
+    /// The LoRA upon the transformer, of two experts that for high noise; empty for a system without.
+    pub lora: &'static [&'static str],
+    /// The LoRA upon the expert for low noise; empty for a system without. Name `i` goes with `lora[i]`.
+    pub lora_low: &'static [&'static str],
+}
+
+/// LoRAs that a system is made with, each at strength 1.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loras {
+    /// Upon the transformer; of two experts, that for high noise.
+    pub dit: Option<PathBuf>,
+    /// Upon the expert for low noise.
+    pub dit_low: Option<PathBuf>,
 }
 
 /// Settings of a system.
@@ -77,6 +90,7 @@ const DIT_FOLDERS: &[&str] = &["diffusion_models", "unet"];
 const TEXT_ENCODER_FOLDERS: &[&str] = &["text_encoders", "clip"];
 const VAE_FOLDERS: &[&str] = &["vae"];
 const CLIP_VISION_FOLDERS: &[&str] = &["clip_vision"];
+const LORA_FOLDERS: &[&str] = &["loras"];
 
 impl Preset {
     /// The preset of a name.
@@ -94,36 +108,87 @@ impl Preset {
     /// If one is missing; the error says which names were looked for, and where.
     pub fn find(&self, models: &Path) -> Result<Option<Paths>, Error> {
         let Some(files) = &self.files else { return Ok(None) };
-        let one = |folders: &[&str], names: &[&'static str], what| {
-            find(models, folders, names).ok_or_else(|| Error::MissingFile {
-                model: self.name,
-                what,
-                folder: models.join(folders[0]),
-                names: names.to_vec(),
-            })
-        };
-        let maybe = |folders: &[&str], names: &[&'static str], what| match names {
-            [] => Ok(None),
-            names => one(folders, names, what).map(Some),
-        };
+        let one = |folders, names, what| self.one(models, folders, names, what);
+        let maybe = |folders, names, what| self.maybe(models, folders, names, what);
         let dit = one(DIT_FOLDERS, files.dit, if files.dit_low.is_empty() { "diffusion model" } else { HIGH })?;
         Ok(Some(Paths {
-            dit_low: maybe(DIT_FOLDERS, &like_first(files, &dit), LOW)?,
+            dit_low: maybe(DIT_FOLDERS, &like_first(files.dit, files.dit_low, &dit), LOW)?,
             dit,
             text_encoder: one(TEXT_ENCODER_FOLDERS, files.text_encoder, "text encoder")?,
             vae: one(VAE_FOLDERS, files.vae, "VAE")?,
             clip_vision: maybe(CLIP_VISION_FOLDERS, files.clip_vision, "CLIP vision encoder")?,
         }))
     }
+
+    /// Where the system's LoRAs are, in the same way; none for most systems.
+    ///
+    /// # Errors
+    /// As [`Preset::find`].
+    pub fn find_loras(&self, models: &Path) -> Result<Loras, Error> {
+        let Some(files) = &self.files else { return Ok(Loras::default()) };
+        let dit = self.maybe(models, LORA_FOLDERS, files.lora, "LoRA")?;
+        let low = dit.as_deref().map_or(Vec::new(), |dit| like_first(files.lora, files.lora_low, dit));
+        Ok(Loras { dit_low: self.maybe(models, LORA_FOLDERS, &low, "LoRA for low noise")?, dit })
+    }
+
+    fn one(
+        &self,
+        models: &Path,
+        folders: &[&str],
+        names: &[&'static str],
+        what: &'static str,
+    ) -> Result<PathBuf, Error> {
+        find(models, folders, names).ok_or_else(|| Error::MissingFile {
+            model: self.name,
+            what,
+            folder: models.join(folders[0]),
+            names: names.to_vec(),
+        })
+    }
+
+    /// `None` for a kind of file that the system has not.
+    fn maybe(
+        &self,
+        models: &Path,
+        folders: &[&str],
+        names: &[&'static str],
+        what: &'static str,
+    ) -> Result<Option<PathBuf>, Error> {
+        match names {
+            [] => Ok(None),
+            names => self.one(models, folders, names, what).map(Some),
+        }
+    }
+}
+
+impl Loras {
+    /// The same system with these LoRAs upon its transformers.
+    ///
+    /// # Errors
+    /// If one cannot be read, or is not for its transformer.
+    pub fn upon(&self, mut models: Models) -> Result<Models, Error> {
+        if let Some(path) = &self.dit {
+            models.dit = models.dit.with_lora(path, 1.0)?;
+        }
+        if let (Some(path), Some((low, _))) = (&self.dit_low, &mut models.dit_low) {
+            *low = low.with_lora(path, 1.0)?;
+        }
+        Ok(models)
+    }
+
+    /// Every path.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        [&self.dit, &self.dit_low].into_iter().flatten().map(PathBuf::as_path)
+    }
 }
 
 const HIGH: &str = "diffusion model for high noise";
 const LOW: &str = "diffusion model for low noise";
 
-/// Names of the second expert, that of the same kind as the first before the others.
-fn like_first(files: &Files, dit: &Path) -> Vec<&'static str> {
-    let mut names = files.dit_low.to_vec();
-    let place = files.dit.iter().position(|name| dit.ends_with(name));
+/// Names of the second of two files, that of the same kind as the first before the others.
+fn like_first(first: &[&str], second: &[&'static str], found: &Path) -> Vec<&'static str> {
+    let mut names = second.to_vec();
+    let place = first.iter().position(|name| found.ends_with(name));
     if let Some(place) = place.filter(|&place| place < names.len()) {
         names[..=place].rotate_right(1);
     }
@@ -202,6 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn loras_of_one_kind_go_together() {
+        let models = tempfile::tempdir().unwrap();
+        let preset = Preset::named("wan2.2-i2v-a14b-4step").unwrap();
+        put(models.path(), &["loras/wan2.2_i2v_lightx2v_4steps_lora_v1_high_noise.safetensors"]);
+        let error = preset.find_loras(models.path()).unwrap_err().to_string();
+        assert!(error.starts_with("`wan2.2-i2v-a14b-4step` needs its LoRA for low noise"), "{error}");
+        put(models.path(), &["loras/wan22/wan2.2_i2v_lightx2v_4steps_lora_v1_low_noise.safetensors"]);
+        let found = preset.find_loras(models.path()).unwrap();
+        assert!(found.dit.as_ref().unwrap().ends_with("wan2.2_i2v_lightx2v_4steps_lora_v1_high_noise.safetensors"));
+        assert!(found.dit_low.as_ref().unwrap().ends_with("wan2.2_i2v_lightx2v_4steps_lora_v1_low_noise.safetensors"));
+        let without = Preset::named("wan2.2-i2v-a14b").unwrap();
+        assert_eq!(without.find_loras(models.path()).unwrap(), Loras::default());
+    }
+
+    #[test]
     fn every_preset_asks_for_a_size_that_works() {
         for preset in PRESETS {
             let d = preset.defaults;
@@ -211,6 +291,8 @@ mod tests {
             if let Some(files) = &preset.files {
                 let low = files.dit_low.len();
                 assert!(low == 0 || low == files.dit.len(), "{}: experts in pairs", preset.name);
+                let loras = [files.lora, files.lora_low].map(<[_]>::len);
+                assert!(loras[1] == if low > 0 { loras[0] } else { 0 }, "{}: LoRAs in pairs", preset.name);
             }
         }
         let error = Preset::named("wan3").unwrap_err().to_string();

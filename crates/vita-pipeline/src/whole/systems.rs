@@ -37,45 +37,41 @@ pub const PRESETS: &[Preset] = &[
         name: "wan2.1-t2v-14b",
         title: "Wan2.1 T2V 14B",
         takes: TEXT,
-        files: Some(Files {
-            dit: &[
-                "wan2.1_t2v_14B_fp8_scaled.safetensors",
-                "wan2.1_t2v_14B_fp8_e4m3fn.safetensors",
-                "wan2.1_t2v_14B_bf16.safetensors",
-                "wan2.1_t2v_14B_fp16.safetensors",
-                "Wan2_1-T2V-14B_fp8_e4m3fn.safetensors",
-                "Wan2_1-T2V-14B_fp8_e5m2.safetensors",
-                "Wan2_1-T2V-14B_bf16.safetensors",
-                "wan2.1-t2v-14b-Q8_0.gguf",
-                "wan2.1-t2v-14b-Q6_K.gguf",
-                "wan2.1-t2v-14b-Q5_K_M.gguf",
-                "wan2.1-t2v-14b-Q4_K_M.gguf",
-            ],
-            ..WAN_21_FILES
-        }),
+        files: Some(T2V_14B_FILES),
         defaults: Defaults { steps: 15, ..WAN_21 },
+    },
+    Preset {
+        name: "wan2.1-t2v-14b-4step",
+        title: "Wan2.1 T2V 14B, 4 steps",
+        takes: TEXT,
+        files: Some(Files {
+            lora: &[
+                "lightx2v_T2V_14B_cfg_step_distill_v2_lora_rank64_bf16.safetensors",
+                "Wan21_T2V_14B_lightx2v_cfg_step_distill_lora_rank32.safetensors",
+            ],
+            ..T2V_14B_FILES
+        }),
+        defaults: WAN_21_4_STEPS,
     },
     Preset {
         name: "wan2.1-i2v-14b-480p",
         title: "Wan2.1 I2V 14B 480P",
         takes: IMAGE,
-        files: Some(Files {
-            dit: &[
-                "wan2.1_i2v_480p_14B_fp8_scaled.safetensors",
-                "wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors",
-                "wan2.1_i2v_480p_14B_bf16.safetensors",
-                "wan2.1_i2v_480p_14B_fp16.safetensors",
-                "Wan2_1-I2V-14B-480P_fp8_e4m3fn.safetensors",
-                "Wan2_1-I2V-14B-480P_fp8_e5m2.safetensors",
-                "wan2.1-i2v-14b-480p-Q8_0.gguf",
-                "wan2.1-i2v-14b-480p-Q6_K.gguf",
-                "wan2.1-i2v-14b-480p-Q5_K_M.gguf",
-                "wan2.1-i2v-14b-480p-Q4_K_M.gguf",
-            ],
-            clip_vision: CLIP_VISION_FILES,
-            ..WAN_21_FILES
-        }),
+        files: Some(I2V_14B_480P_FILES),
         defaults: Defaults { width: 512, height: 512, steps: 10, ..WAN_21 },
+    },
+    Preset {
+        name: "wan2.1-i2v-14b-480p-4step",
+        title: "Wan2.1 I2V 14B 480P, 4 steps",
+        takes: IMAGE,
+        files: Some(Files {
+            lora: &[
+                "lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors",
+                "Wan21_I2V_14B_lightx2v_cfg_step_distill_lora_rank64.safetensors",
+            ],
+            ..I2V_14B_480P_FILES
+        }),
+        defaults: Defaults { width: 512, height: 512, ..WAN_21_4_STEPS },
     },
     Preset {
         name: "wan2.1-i2v-14b-720p",
@@ -120,47 +116,37 @@ pub const PRESETS: &[Preset] = &[
         name: "wan2.2-t2v-a14b",
         title: "Wan2.2 T2V A14B",
         takes: TEXT,
-        files: Some(Files {
-            dit: &[
-                "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors",
-                "wan2.2_t2v_high_noise_14B_fp16.safetensors",
-                "Wan2_2-T2V-A14B_HIGH_fp8_e4m3fn_scaled_KJ.safetensors",
-                "Wan2.2-T2V-A14B-HighNoise-Q8_0.gguf",
-                "Wan2.2-T2V-A14B-HighNoise-Q4_K_M.gguf",
-            ],
-            dit_low: &[
-                "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors",
-                "wan2.2_t2v_low_noise_14B_fp16.safetensors",
-                "Wan2_2-T2V-A14B-LOW_fp8_e4m3fn_scaled_KJ.safetensors",
-                "Wan2.2-T2V-A14B-LowNoise-Q8_0.gguf",
-                "Wan2.2-T2V-A14B-LowNoise-Q4_K_M.gguf",
-            ],
-            ..WAN_21_FILES
-        }),
+        files: Some(T2V_A14B_FILES),
         defaults: WAN_22_A14B,
+    },
+    Preset {
+        name: "wan2.2-t2v-a14b-4step",
+        title: "Wan2.2 T2V A14B, 4 steps",
+        takes: TEXT,
+        files: Some(Files {
+            lora: &["wan2.2_t2v_lightx2v_4steps_lora_v1.1_high_noise.safetensors"],
+            lora_low: &["wan2.2_t2v_lightx2v_4steps_lora_v1.1_low_noise.safetensors"],
+            ..T2V_A14B_FILES
+        }),
+        defaults: WAN_22_A14B_4_STEPS,
     },
     Preset {
         name: "wan2.2-i2v-a14b",
         title: "Wan2.2 I2V A14B",
         takes: BOTH_ENDS,
-        files: Some(Files {
-            dit: &[
-                "wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors",
-                "wan2.2_i2v_high_noise_14B_fp16.safetensors",
-                "Wan2_2-I2V-A14B-HIGH_fp8_e4m3fn_scaled_KJ.safetensors",
-                "Wan2.2-I2V-A14B-HighNoise-Q8_0.gguf",
-                "Wan2.2-I2V-A14B-HighNoise-Q4_K_M.gguf",
-            ],
-            dit_low: &[
-                "wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors",
-                "wan2.2_i2v_low_noise_14B_fp16.safetensors",
-                "Wan2_2-I2V-A14B-LOW_fp8_e4m3fn_scaled_KJ.safetensors",
-                "Wan2.2-I2V-A14B-LowNoise-Q8_0.gguf",
-                "Wan2.2-I2V-A14B-LowNoise-Q4_K_M.gguf",
-            ],
-            ..WAN_21_FILES
-        }),
+        files: Some(I2V_A14B_FILES),
         defaults: WAN_22_A14B,
+    },
+    Preset {
+        name: "wan2.2-i2v-a14b-4step",
+        title: "Wan2.2 I2V A14B, 4 steps",
+        takes: BOTH_ENDS,
+        files: Some(Files {
+            lora: &["wan2.2_i2v_lightx2v_4steps_lora_v1_high_noise.safetensors"],
+            lora_low: &["wan2.2_i2v_lightx2v_4steps_lora_v1_low_noise.safetensors"],
+            ..I2V_A14B_FILES
+        }),
+        defaults: WAN_22_A14B_4_STEPS,
     },
     Preset {
         name: "wan2.2-ti2v-5b",
@@ -185,8 +171,85 @@ const IMAGE: Takes = Takes { text: false, image: true, last_image: false };
 const BOTH_ENDS: Takes = Takes { text: false, image: true, last_image: true };
 const EITHER: Takes = Takes { text: true, image: true, last_image: false };
 
-const WAN_21_FILES: Files =
-    Files { dit: &[], dit_low: &[], text_encoder: UMT5_FILES, vae: VAE_21_FILES, clip_vision: &[] };
+const WAN_21_FILES: Files = Files {
+    dit: &[],
+    dit_low: &[],
+    text_encoder: UMT5_FILES,
+    vae: VAE_21_FILES,
+    clip_vision: &[],
+    lora: &[],
+    lora_low: &[],
+};
+
+const T2V_14B_FILES: Files = Files {
+    dit: &[
+        "wan2.1_t2v_14B_fp8_scaled.safetensors",
+        "wan2.1_t2v_14B_fp8_e4m3fn.safetensors",
+        "wan2.1_t2v_14B_bf16.safetensors",
+        "wan2.1_t2v_14B_fp16.safetensors",
+        "Wan2_1-T2V-14B_fp8_e4m3fn.safetensors",
+        "Wan2_1-T2V-14B_fp8_e5m2.safetensors",
+        "Wan2_1-T2V-14B_bf16.safetensors",
+        "wan2.1-t2v-14b-Q8_0.gguf",
+        "wan2.1-t2v-14b-Q6_K.gguf",
+        "wan2.1-t2v-14b-Q5_K_M.gguf",
+        "wan2.1-t2v-14b-Q4_K_M.gguf",
+    ],
+    ..WAN_21_FILES
+};
+
+const I2V_14B_480P_FILES: Files = Files {
+    dit: &[
+        "wan2.1_i2v_480p_14B_fp8_scaled.safetensors",
+        "wan2.1_i2v_480p_14B_fp8_e4m3fn.safetensors",
+        "wan2.1_i2v_480p_14B_bf16.safetensors",
+        "wan2.1_i2v_480p_14B_fp16.safetensors",
+        "Wan2_1-I2V-14B-480P_fp8_e4m3fn.safetensors",
+        "Wan2_1-I2V-14B-480P_fp8_e5m2.safetensors",
+        "wan2.1-i2v-14b-480p-Q8_0.gguf",
+        "wan2.1-i2v-14b-480p-Q6_K.gguf",
+        "wan2.1-i2v-14b-480p-Q5_K_M.gguf",
+        "wan2.1-i2v-14b-480p-Q4_K_M.gguf",
+    ],
+    clip_vision: CLIP_VISION_FILES,
+    ..WAN_21_FILES
+};
+
+const T2V_A14B_FILES: Files = Files {
+    dit: &[
+        "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors",
+        "wan2.2_t2v_high_noise_14B_fp16.safetensors",
+        "Wan2_2-T2V-A14B_HIGH_fp8_e4m3fn_scaled_KJ.safetensors",
+        "Wan2.2-T2V-A14B-HighNoise-Q8_0.gguf",
+        "Wan2.2-T2V-A14B-HighNoise-Q4_K_M.gguf",
+    ],
+    dit_low: &[
+        "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors",
+        "wan2.2_t2v_low_noise_14B_fp16.safetensors",
+        "Wan2_2-T2V-A14B-LOW_fp8_e4m3fn_scaled_KJ.safetensors",
+        "Wan2.2-T2V-A14B-LowNoise-Q8_0.gguf",
+        "Wan2.2-T2V-A14B-LowNoise-Q4_K_M.gguf",
+    ],
+    ..WAN_21_FILES
+};
+
+const I2V_A14B_FILES: Files = Files {
+    dit: &[
+        "wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors",
+        "wan2.2_i2v_high_noise_14B_fp16.safetensors",
+        "Wan2_2-I2V-A14B-HIGH_fp8_e4m3fn_scaled_KJ.safetensors",
+        "Wan2.2-I2V-A14B-HighNoise-Q8_0.gguf",
+        "Wan2.2-I2V-A14B-HighNoise-Q4_K_M.gguf",
+    ],
+    dit_low: &[
+        "wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors",
+        "wan2.2_i2v_low_noise_14B_fp16.safetensors",
+        "Wan2_2-I2V-A14B-LOW_fp8_e4m3fn_scaled_KJ.safetensors",
+        "Wan2.2-I2V-A14B-LowNoise-Q8_0.gguf",
+        "Wan2.2-I2V-A14B-LowNoise-Q4_K_M.gguf",
+    ],
+    ..WAN_21_FILES
+};
 
 const UMT5_FILES: &[&str] = &[
     "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
@@ -252,3 +315,10 @@ const WAN_22_A14B: Defaults = Defaults {
     sampler: "euler",
     scheduler: "simple",
 };
+
+/// The step-distilled LoRAs of lightx2v, as their model card recommends for Wan2.1: LCM, shift 5, no guidance.
+const WAN_21_4_STEPS: Defaults = Defaults { steps: 4, cfg: 1.0, sampler: "lcm", ..WAN_21 };
+
+/// The same as ComfyUI's template for Wan2.2 has it: Euler, shift 5, the experts two steps each, since the third
+/// level, 0.83, is below both boundaries.
+const WAN_22_A14B_4_STEPS: Defaults = Defaults { steps: 4, cfg: 1.0, shift: 5.0, ..WAN_22_A14B };

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use vita_pipeline::{Models, Residency, Source, Switch, Transformer, make_video};
+use vita_pipeline::{Models, Preset, Residency, Sampling, Source, Switch, Transformer, VideoRequest, make_video};
 use vita_tensor::Tensor;
 use vita_weights::write_safetensors;
 
-use crate::support::{Heard, models, psnr, request, with_image, within};
+use crate::support::{Heard, make, models, nano, psnr, request, with_image, within};
 
 /// A LoRA upon the first block's queries and the last layer, and a key that matches nothing.
 fn lora(folder: &Path, model: &Transformer) -> PathBuf {
@@ -83,6 +83,52 @@ fn an_expert_has_loras_of_its_own() {
     let high_only = of(&Models { dit: plain.dit.with_lora(&path, 1.0).unwrap(), ..plain.clone() });
     let low_only = of(&Models { dit_low: Some((low.with_lora(&path, 1.0).unwrap(), switch)), ..plain.clone() });
     assert!(high_only != before && low_only != before && high_only != low_only);
+}
+
+/// The small pair under the names of the published one, and LoRAs under theirs.
+#[test]
+fn a_preset_of_four_steps_puts_its_loras_on() {
+    let preset = Preset::named("wan2.2-i2v-a14b-4step").unwrap();
+    let files = preset.files.as_ref().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |from: &str, to: &str| {
+        let to = folder.path().join(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(nano(from), to).unwrap();
+    };
+    copy("i2v-high", &format!("diffusion_models/{}", files.dit[0]));
+    copy("i2v-low", &format!("diffusion_models/{}", files.dit_low[0]));
+    copy("umt5", &format!("text_encoders/{}", files.text_encoder[0]));
+    copy("vae", &format!("vae/{}", files.vae[0]));
+    let error = preset.find_loras(folder.path()).unwrap_err().to_string();
+    assert!(error.starts_with("`wan2.2-i2v-a14b-4step` needs its LoRA"), "{error}");
+    let loras = folder.path().join("loras");
+    std::fs::create_dir_all(&loras).unwrap();
+    for name in [files.lora[0], files.lora_low[0]] {
+        std::fs::rename(lora(folder.path(), &models("a14b").dit), loras.join(name)).unwrap();
+    }
+
+    let plain = Models::open(&preset.find(folder.path()).unwrap().unwrap()).unwrap();
+    let found = preset.find_loras(folder.path()).unwrap();
+    let with = found.upon(plain.clone()).unwrap();
+    let low = |models: &Models| models.dit_low.as_ref().unwrap().0.patches().loras.len();
+    assert_eq!((with.dit.patches().loras.len(), low(&with)), (1, 1));
+
+    let own = preset.defaults;
+    assert_eq!((own.steps, own.cfg, own.shift), (4, 1.0, 5.0));
+    let sampling = Sampling {
+        steps: own.steps,
+        cfg: own.cfg,
+        shift: own.shift,
+        sampler: own.sampler.into(),
+        scheduler: own.scheduler.into(),
+        ..request(Source::Text).sampling
+    };
+    let by_level = VideoRequest { sampling, ..request(with_image()) };
+    let by_step = VideoRequest { switch: Some(Switch::Step(2)), ..by_level.clone() };
+    let (frames, _) = make(&with, &by_level).unwrap();
+    assert!(frames == make(&with, &by_step).unwrap().0, "two steps of each expert");
+    assert!(frames != make(&plain, &by_level).unwrap().0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use vita_base::Report;
-use vita_pipeline::{Defaults, Models, PRESETS, Paths, Preset, Takes};
+use vita_pipeline::{Defaults, Loras, Models, PRESETS, Paths, Preset, Takes};
 use vita_weights::{Checkpoint, Role};
 
 use crate::nano;
@@ -18,7 +18,7 @@ pub struct Arguments {
     /// The model's name [default: one that is in the models folder, else a nano model].
     ///
     /// The nano models are part of the program. The others are looked for under the names that their files
-    /// are published with.
+    /// are published with; those in -4step are the same with lightx2v's LoRAs, made for four steps without guidance.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(PRESETS.iter().map(|p| p.name)))]
     model: Option<String>,
     /// The diffusion model's file, instead of a name; of two experts, that for high noise.
@@ -47,6 +47,8 @@ pub struct Choice {
     name: String,
     /// `None` for a model that is part of the program.
     paths: Option<Paths>,
+    /// Those that the name stands for.
+    loras: Loras,
 }
 
 /// A model, opened.
@@ -87,11 +89,13 @@ impl Arguments {
             }
             (None, Some(paths)) => {
                 let name = paths.dit.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                return Ok(Choice { defaults: like(&paths)?.defaults, name, paths: Some(paths) });
+                let defaults = like(&paths)?.defaults;
+                return Ok(Choice { defaults, name, paths: Some(paths), loras: Loras::default() });
             }
             (None, None) => self.first_there(given),
         };
-        Ok(Choice { defaults: preset.defaults, name: preset.name.to_owned(), paths })
+        let loras = preset.find_loras(&self.models_dir)?;
+        Ok(Choice { defaults: preset.defaults, name: preset.name.to_owned(), paths, loras })
     }
 
     fn paths(&self) -> Option<Paths> {
@@ -149,7 +153,7 @@ impl Choice {
             Some(paths) => paths.open()?,
         };
         let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let files = self.paths.iter().flat_map(Paths::all).map(file_name).collect();
-        Ok(System { name: self.name, files, models: Models::new(open)? })
+        let files = self.paths.iter().flat_map(Paths::all).chain(self.loras.all()).map(file_name).collect();
+        Ok(System { name: self.name, files, models: self.loras.upon(Models::new(open)?)? })
     }
 }
