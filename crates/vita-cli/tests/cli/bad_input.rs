@@ -175,6 +175,8 @@ fn pictures_that_cannot_be_read() {
     let mut huge = png;
     huge[16..24].copy_from_slice(&[0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10]);
     folder.write("huge.png", with_checksum(huge));
+    folder.write("huge.jpg", jpeg_header(10_000, 10_000));
+    folder.write("huge.webp", webp_header(10_000, 10_000));
     folder.write("cut.mp4", "");
     for (flags, want) in [
         (&["--image", "none.png"][..], "error: there is no file `none.png`\n\nhint: check the path"),
@@ -187,6 +189,14 @@ fn pictures_that_cannot_be_read() {
         (
             &["--image", "huge.png"],
             "error: `huge.png` is not a whole PNG file: 10000x10000 pixels are more than 8192x8192, the most that is read\n\nhint: fetch or make it again if it is damaged; if it has more than 67 megapixels, make it smaller",
+        ),
+        (
+            &["--image", "huge.jpg"],
+            "error: `huge.jpg` is not a whole JPEG file: 10000x10000 pixels are more than 8192x8192, the most that is read",
+        ),
+        (
+            &["--image", "huge.webp"],
+            "error: `huge.webp` is not a whole WebP file: 10000x10000 pixels are more than 8192x8192, the most that is read",
         ),
         (&["--image", "good.png", "--last-image", "zero.png"], "error: `zero.png` is empty"),
         (&["--video", "cut.mp4"], "error: `cut.mp4` is empty"),
@@ -335,6 +345,20 @@ fn with_checksum(mut png: Vec<u8>) -> Vec<u8> {
     }
     png[29..33].copy_from_slice(&(!crc).to_be_bytes());
     png
+}
+
+/// A JPEG as far as its size: three components without subsampling.
+fn jpeg_header(width: u16, height: u16) -> Vec<u8> {
+    let frame = [&[0xff, 0xd8, 0xff, 0xc0, 0, 17, 8][..], &height.to_be_bytes(), &width.to_be_bytes()].concat();
+    let scan = [0xff, 0xda, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 63, 0];
+    [&frame[..], &[3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0], &scan, &[0xff, 0xd9]].concat()
+}
+
+/// A lossless WebP as far as its size.
+fn webp_header(width: u32, height: u32) -> Vec<u8> {
+    let size = (width - 1) | (height - 1) << 14;
+    let chunk = [b"VP8L", &5u32.to_le_bytes()[..], &[0x2f], &size.to_le_bytes(), &[0]].concat();
+    [b"RIFF", &(4 + chunk.len() as u32).to_le_bytes()[..], b"WEBP", &chunk].concat()
 }
 
 fn safetensors(header: &str, data_bytes: usize) -> Vec<u8> {

@@ -202,3 +202,40 @@ fn the_output_may_be_elsewhere() {
     assert!(out.starts_with(&path), "{out}");
     assert!(Path::new(&path).is_file() && folder.names().is_empty());
 }
+
+#[test]
+fn what_is_done_at_some_steps_is_recorded_and_changes_the_video() {
+    let folder = Folder::new();
+    let run = |flags: &[&str]| {
+        let video = ["--size", "32x32", "--frames", "5", "--steps", "6", "--seed", "3", "-o", "x.png", "--json"];
+        let text = folder.success(&[&["generate", "a red ball"], &video[..], flags].concat());
+        let pixels: Vec<u8> = (1..=5)
+            .flat_map(|number| {
+                let path = folder.path().join(format!("x_{number:05}.png"));
+                vita_media::read_image(&path).unwrap().as_bytes().to_vec()
+            })
+            .collect();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        (json["settings"]["features"].clone(), pixels)
+    };
+    let (none, plain) = run(&[]);
+    assert!(none.is_null(), "{none}");
+    for (flags, want) in [
+        (&["--cache", "teacache-plain:0.5", "--cache-last-step", "4"][..], "cache teacache-plain:0.5 to 4"),
+        (&["--cache", "lazycache:9"], "cache lazycache:9"),
+        (&["--skip-layers", "2,3", "--skip-span", "0-1"], "skip-layers 2,3 scale 3 0-1"),
+        (&["--skip-in-negative", "3"], "skip-in-negative 3 0.1-1"),
+        (&["--cfg-zero-star=1"], "cfg-zero-star 1"),
+        (&["--enhance", "9"], "enhance 9"),
+        (&["--riflex", "1"], "riflex 1"),
+        (&["--nag", "a blue square", "--nag-scale", "7"], "nag 7 away from \"a blue square\""),
+    ] {
+        let (texts, pixels) = run(flags);
+        assert_eq!(texts, json!([want]));
+        assert!(pixels != plain, "{want} changes nothing");
+    }
+    // Of ComfyUI's own samplers alone.
+    let ended = folder.run(&["generate", "x", "--sampler", "wrapper:unipc", "--skip-layers", "2", "--steps", "2"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("SkipLayerGuidanceDiT"), "{}", ended.stderr);
+}

@@ -85,6 +85,72 @@ fn a_whole_run_ends_like_pytorch() {
     }
 }
 
+/// Caches, skipped layers, CFG-Zero*, Enhance-A-Video, NAG and RIFLEx, each beside the same formula in PyTorch.
+#[test]
+fn what_is_done_at_some_steps_is_done_like_pytorch() {
+    let runs = fixture_path("sample_features");
+    let all = tensors(&runs);
+    let config: serde_json::Value = serde_json::from_str(&metadata(&runs, "config")).unwrap();
+    let folder = Folder::new();
+    folder.write_tensors("weights.safetensors", &below(&tensors(&fixture_path("dit_t2v")), "w."));
+    let plain = &all["out.plain.out"];
+    let cases = config["cases"].as_object().expect("cases of the fixture");
+    assert_eq!(cases.len(), 13);
+    for (case, facts) in cases {
+        let mut inputs = below(&all, "in.plain.");
+        inputs.extend(below(&all, &format!("in.{case}.")));
+        folder.write_tensors("in.safetensors", &inputs);
+        let flags: Vec<&str> = facts["flags"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap()).collect();
+        let want = &all[&format!("out.{case}.out")];
+        let error = relative_error(&run(&folder, "sample", &flags), want);
+        assert!(error <= 1e-4, "{case}: {error}");
+        assert!(case == "plain" || relative_error(want, plain) > 0.01, "{case} changes nothing");
+    }
+}
+
+#[test]
+fn a_given_first_frame_stays_and_experts_take_turns() {
+    let folder = Folder::new();
+    folder.add_nano_files(&["ti2v-dit", "i2v-high", "i2v-low"]);
+    let wave = |dims: &[usize], turn: f64| {
+        let count = dims.iter().product();
+        Tensor::from_vec((0..count).map(|i: usize| ((i * i % 8191) as f64 * turn).sin() as f32).collect(), dims)
+    };
+    let prompts = [("context", wave(&[1, 3, 128], 0.3)), ("context_negative", wave(&[1, 2, 128], 0.7))];
+    let sample = |weights: &str, more: &[(&str, Tensor)], shape: &str, flags: &[&str]| {
+        let inputs = prompts.iter().chain(more).map(|(name, tensor)| ((*name).to_owned(), tensor.clone()));
+        folder.write_tensors("in.safetensors", &inputs.collect());
+        let weights = format!("{weights}.safetensors");
+        let files = ["--weights", &weights, "--inputs", "in.safetensors", "--outputs", "out.safetensors"];
+        let run = ["--shape", shape, "--seed", "1", "--steps", "4", "--cfg", "3,1", "--shift", "5"];
+        folder.success(&[&["probe", "sample"], &files[..], &run, flags].concat());
+        tensors(&folder.path().join("out.safetensors")).remove("out").expect("tensor `out`")
+    };
+
+    let first = wave(&[1, 48, 1, 4, 2], 0.9);
+    let out = sample("ti2v-dit", &[("image_latent", first.clone())], "1,48,3,4,2", &[]);
+    assert!(relative_error(&out.narrow(2, 0, 1).to_contiguous_f32(), &first) < 1e-6);
+    // The same, said by a mask.
+    let mut latent = Tensor::zeros([1, 48, 3, 4, 2]);
+    latent.f32s_mut().chunks_exact_mut(24).zip(first.f32s().chunks_exact(8)).for_each(|(clip, first)| {
+        clip[..8].copy_from_slice(first);
+    });
+    let mask = Tensor::from_vec(vec![0.0, 1.0, 1.0], [1, 3]);
+    let masked = sample("ti2v-dit", &[("latent", latent), ("mask", mask)], "1,48,3,4,2", &[]);
+    assert_eq!(masked.to_vec(), out.to_vec());
+
+    let known = [("image_latent", wave(&[1, 16, 2, 4, 2], 0.9))];
+    let run = |weights: &str, flags: &[&str]| sample(weights, &known, "1,16,2,4,2", flags).to_vec();
+    let (high, low) = (run("i2v-high", &[]), run("i2v-low", &[]));
+    let pair = |flags: &[&str]| run("i2v-high", &[&["--weights-low", "i2v-low.safetensors"], flags].concat());
+    assert_eq!(pair(&["--switch-step", "0"]), low);
+    assert_eq!(pair(&["--switch-step", "4"]), high);
+    let both = pair(&["--switch-step", "2"]);
+    assert!(both != high && both != low);
+    // Levels of shift 5: 1, 0.94, 0.83, 0.63; below 0.9 begins with the third.
+    assert_eq!(pair(&[]), both);
+}
+
 #[test]
 fn noise_is_torchs() {
     let folder = Folder::new();
