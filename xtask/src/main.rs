@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod caches;
+mod cuda;
 mod judge;
 mod kernels;
 mod kill;
@@ -19,6 +20,8 @@ enum Chore {
     Judge(judge::Arguments),
     /// Say what the step caches and the like save and change on the small model.
     Caches(caches::Arguments),
+    /// Compile every kernel for every generation of NVIDIA cards; no card is needed.
+    CudaCompile(cuda::compile::Arguments),
     /// Kill the server's process at random moments, start it again, and look for what was lost.
     Kill(kill::Arguments),
     /// Measure the server under load, with ComfyUI beside it if there is one.
@@ -33,6 +36,7 @@ fn main() -> std::process::ExitCode {
         }
         Chore::Judge(arguments) => judge::run(&arguments),
         Chore::Caches(arguments) => caches::run(&arguments),
+        Chore::CudaCompile(arguments) => cuda::compile::run(&arguments),
         Chore::Kill(arguments) => kill::run(&arguments),
         Chore::ServeLoad(arguments) => serve_load::run(&arguments),
     };

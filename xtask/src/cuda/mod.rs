@@ -1,0 +1,3 @@
+//! Chores for NVIDIA cards.
+
+pub mod compile;
