@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use vita_base::Report;
 
-use crate::commands::{bench, convert, generate, inspect, probe, pull, run, serve};
+use crate::commands::{bench, convert, devices, generate, inspect, probe, pull, run, selftest, serve};
 
 /// Makes videos from text with the Wan models, in one program.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub enum Command {
     Pull(pull::Arguments),
     Convert(convert::Arguments),
     Inspect(inspect::Arguments),
+    Devices(devices::Arguments),
+    Selftest(selftest::Arguments),
     /// Run one module on given inputs, to compare it with a reference.
     #[command(subcommand)]
     Probe(probe::Module),
@@ -44,6 +46,8 @@ impl Command {
             Self::Pull(arguments) => pull::run(&arguments),
             Self::Convert(arguments) => convert::run(&arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
+            Self::Devices(arguments) => devices::run(&arguments),
+            Self::Selftest(arguments) => selftest::run(&arguments),
             Self::Probe(module) => module.run(),
             Self::Bench(module) => module.run(),
         }

@@ -10,6 +10,7 @@ mod arguments;
 mod changes;
 mod cli;
 mod commands;
+mod cuda;
 mod disk;
 mod folders;
 mod logs;

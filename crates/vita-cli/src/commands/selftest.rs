@@ -1,0 +1,82 @@
+//! `selftest`: every kernel of a card held to its reference.
+
+use std::sync::Arc;
+
+use clap::Args;
+use vita_base::Report;
+use vita_cuda::machine::{Driver, Gpu, Machine};
+use vita_cuda::selftest::{self, Outcome, Verdict};
+
+use crate::{cuda, terminal};
+
+/// Hold every kernel of a card to its slow reference, and print the relative errors.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// The card: `cuda`, or `cuda:1` for the second.
+    #[arg(long, default_value = "cuda", value_name = "DEVICE", value_parser = card)]
+    device: usize,
+    /// Only ops whose name contains this.
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    op: String,
+}
+
+/// Runs the cases.
+///
+/// # Errors
+/// If there is no such card, or a case fails.
+pub fn run(arguments: &Arguments) -> Result<(), Report> {
+    let search = cuda::search();
+    let open = || -> vita_cuda::Result<Gpu> {
+        let driver = Driver::open(&search)?;
+        Gpu::open(&driver, &search, arguments.device, cuda::kernel_cache())
+    };
+    let machine: Arc<dyn Machine> = Arc::new(open().map_err(|error| cuda::report(&error))?);
+    let outcomes = selftest::run(&machine, &arguments.op);
+    if outcomes.is_empty() {
+        return Err(Report::new(format!("no op's name contains `{}`", arguments.op)));
+    }
+    terminal::print(&outcomes.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+    let failed = outcomes.iter().filter(|outcome| matches!(outcome.verdict, Verdict::Wrong(..) | Verdict::Failed(_)));
+    match failed.count() {
+        0 => Ok(()),
+        failed => Err(Report::new(format!("{failed} of {} cases failed", outcomes.len()))),
+    }
+}
+
+fn line(Outcome { op, title, verdict }: &Outcome) -> String {
+    let verdict = match verdict {
+        Verdict::Passed(error) => format!("ok      {error:.1e}"),
+        Verdict::Wrong(error, most) => format!("WRONG   {error:.1e}, at most {most:.1e} is right"),
+        Verdict::Failed(reason) => format!("FAILED  {reason}"),
+        Verdict::Skipped => "skipped: this card has no such units".to_owned(),
+    };
+    format!("{op:12} {title:44} {verdict}")
+}
+
+/// `cuda` or `cuda:N`.
+fn card(text: &str) -> Result<usize, String> {
+    let number =
+        text.strip_prefix("cuda").map(|rest| rest.strip_prefix(':').unwrap_or(if rest.is_empty() { "0" } else { "" }));
+    number
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| "a card is `cuda` or `cuda:` and its number; `vitascope devices` lists them".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::card;
+
+    #[test]
+    fn cards_have_numbers() {
+        for (text, number) in [
+            ("cuda", Some(0)),
+            ("cuda:0", Some(0)),
+            ("cuda:12", Some(12)),
+            ("cuda:", None),
+            ("cuda1", None),
+            ("cpu", None),
+        ] {
+            assert_eq!(card(text).ok(), number, "{text}");
+        }
+    }
+}
