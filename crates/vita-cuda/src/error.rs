@@ -152,7 +152,9 @@ impl Hint for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoDriver { .. } => "install NVIDIA's driver; without one everything runs on the processor".into(),
-            Self::NoDevice => "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; without a card everything runs on the processor".into(),
+            Self::NoDevice => {
+                "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; without a card everything runs on the processor".into()
+            }
             Self::NoSuchDevice { count, .. } => {
                 format!("choose from `cuda:0` to `cuda:{}`", count.saturating_sub(1))
             }

@@ -5,7 +5,7 @@ mod emulator;
 
 use std::sync::Arc;
 
-use emulator::{Copies, Emulator};
+use emulator::{Emulator, Pace};
 use vita_cuda::Arch;
 use vita_cuda::machine::Machine;
 use vita_cuda::selftest::{self, Verdict};
@@ -19,9 +19,13 @@ fn every_kernel_matches_its_reference() {
     let only = std::env::var("OP").unwrap_or_default();
     let mut wrong = Vec::new();
     // Hopper has its own attention; all else is the same everywhere.
-    for (arch, ops) in [(Arch::SM_80, ""), (Arch::SM_90, "attention")] {
-        for copies in [Copies::Late, Copies::AtOnce] {
-            let emulator = Arc::new(Emulator::new(compiler.clone(), arch, copies));
+    let runs: [(Arch, &str, &[Pace]); 2] = [
+        (Arch::SM_80, "", &[Pace::Late, Pace::AtOnce]),
+        (Arch::SM_90, "attention", &[Pace::Late, Pace::AtOnce, Pace::ProductsLate]),
+    ];
+    for (arch, ops, paces) in runs {
+        for &pace in paces {
+            let emulator = Arc::new(Emulator::new(compiler.clone(), arch, pace));
             let machine: Arc<dyn Machine> = emulator.clone();
             let filter = if ops.is_empty() { &only } else { ops };
             if !filter.contains(&only) {
@@ -31,7 +35,7 @@ fn every_kernel_matches_its_reference() {
                 match outcome.verdict {
                     Verdict::Passed(error) => println!("{:<16} {:<60} {error:.2e}", outcome.op, outcome.title),
                     Verdict::Skipped => println!("{:<16} {:<60} skipped: not on this card", outcome.op, outcome.title),
-                    other => wrong.push(format!("{} {} ({arch}, {copies:?}): {other:?}", outcome.op, outcome.title)),
+                    other => wrong.push(format!("{} {} ({arch}, {pace:?}): {other:?}", outcome.op, outcome.title)),
                 }
             }
             let (rows, in_conflict) = emulator.matrix_rows();

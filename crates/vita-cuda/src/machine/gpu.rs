@@ -14,7 +14,7 @@ use crate::compile::{Cache, Compiler, Source};
 use crate::discover::{CudaVersion, Library, Search};
 use crate::error::{Error, Result};
 
-/// Blocks that need more dynamic shared memory than this must say so first.
+/// Dynamic shared memory that a kernel may ask for without saying so first.
 const SHARED_BYTES_USUAL: u32 = 48 << 10;
 
 /// One card: a context, a stream for work, one for copies, and the kernels that were loaded.
@@ -49,8 +49,8 @@ unsafe impl Sync for Context {}
 #[derive(Clone, Copy)]
 struct Kernel {
     function: sys::CUfunction,
-    /// What it was allowed last.
-    shared_bytes: u32,
+    /// The dynamic shared memory that it may ask for.
+    shared_bytes_max: u32,
 }
 
 /// A driver that is open.
@@ -225,18 +225,19 @@ impl Gpu {
 
     fn kernel(&self, source: &Source, shared_bytes: u32) -> Result<sys::CUfunction> {
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut kernel = match kernels.get(source) {
-            Some(&kernel) => kernel,
-            None => self.load(source)?,
-        };
-        if shared_bytes > SHARED_BYTES_USUAL && shared_bytes > kernel.shared_bytes {
+        let known = kernels.get(source).copied();
+        if let Some(kernel) = known.filter(|kernel| shared_bytes <= kernel.shared_bytes_max) {
+            return Ok(kernel.function);
+        }
+        let mut kernel = known.map_or_else(|| self.load(source), Ok)?;
+        if shared_bytes > kernel.shared_bytes_max {
             let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             // SAFETY: the function is of a module that stays loaded.
             let set = unsafe {
                 result::function::set_function_attribute(kernel.function, attribute, shared_bytes.cast_signed())
             };
             driver("cuFuncSetAttribute", set)?;
-            kernel.shared_bytes = shared_bytes;
+            kernel.shared_bytes_max = shared_bytes;
         }
         kernels.insert(source.clone(), kernel);
         Ok(kernel.function)
@@ -253,7 +254,7 @@ impl Gpu {
         let name = CString::new(source.kernel).expect("a kernel's name");
         // SAFETY: the module is loaded.
         let function = driver("cuModuleGetFunction", unsafe { result::module::get_function(module, name) })?;
-        Ok(Kernel { function, shared_bytes: 0 })
+        Ok(Kernel { function, shared_bytes_max: SHARED_BYTES_USUAL })
     }
 }
 

@@ -98,6 +98,19 @@ impl Pool {
         Ok(buffer)
     }
 
+    /// Copies bytes of the host to a slice.
+    ///
+    /// # Panics
+    /// If the slice is of another size.
+    ///
+    /// # Errors
+    /// If the card does not answer.
+    pub fn write(&self, to: Slice, bytes: &[u8]) -> Result<()> {
+        assert_eq!(to.bytes(), bytes.len() as u64, "bytes");
+        // SAFETY: the slice has as many bytes.
+        unsafe { self.0.machine.upload(to.pointer(), bytes) }
+    }
+
     /// The content of a slice.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 // Runs a kernel on a processor, to check what it computes where there is no card.
 //
 // A block's threads are fibers of one system thread that give way to each other at barriers and wherever a warp
-// works together; blocks run one after another. Asynchronous copies happen as late as the program allows, or at
-// once, as the caller chooses: between the two, a missing wait and a buffer that is overwritten too early both
-// show. What each lane of a warp holds of a matrix follows the PTX manual (sections on `mma` and `ldmatrix`).
+// works together; blocks run one after another. Asynchronous copies and products happen as late as the program
+// allows, or at once, as the caller chooses: between the two, a missing wait and a buffer that is overwritten too
+// early both show. What each lane of a warp holds of a matrix follows the PTX manual (sections on `mma` and `ldmatrix`).
 
 #define EMULATED 1
 
@@ -108,7 +108,7 @@ static int byte_barrier_count;
 static Tile tiles[TILES_MAX];
 static int tile_count;
 static int current, thread_count, threads_live;
-static bool copies_late, progress;
+static bool copies_late, products_late, progress, dawdling;
 static dim3 block_index, grid_size, block_size;
 static void (*body)(void*);
 static void* body_argument;
@@ -187,28 +187,40 @@ inline void run_block() {
         thread.context.uc_link = nullptr;
         makecontext(&thread.context, enter, 0);
     }
+    // A warp runs as far as it can before the next has its turn, in one order or the other: the barriers alone must
+    // keep warps from each other's way.
+    int warp_count = (thread_count + 31) / 32;
     while (threads_live > 0) {
-        progress = false;
-        for (int i = 0; i < thread_count; i++) {
-            if (threads[i].done) continue;
-            current = i;
-            swapcontext(&scheduler, &threads[i].context);
+        bool any = dawdling;
+        dawdling = false;
+        for (int turn = 0; turn < warp_count; turn++) {
+            int first = (copies_late ? turn : warp_count - 1 - turn) * 32;
+            do {
+                progress = false;
+                for (int i = first; i < first + 32 && i < thread_count; i++) {
+                    if (threads[i].done) continue;
+                    current = i;
+                    swapcontext(&scheduler, &threads[i].context);
+                }
+                any |= progress;
+            } while (progress);
         }
-        if (!progress) {
+        if (!any && !dawdling) {
             fprintf(stderr, "the block's threads wait for each other for ever\n");
             abort();
         }
     }
 }
 
-inline void run(void (*kernel)(void*), void* argument, dim3 grid, unsigned thread_total, unsigned shared_bytes, bool late) {
+inline void run(void (*kernel)(void*), void* argument, dim3 grid, unsigned thread_total, unsigned shared_bytes, int late) {
     threads = (Thread*)calloc(thread_total, sizeof(Thread));
     stacks = (unsigned char*)malloc(thread_total * STACK_BYTES);
     shared = (unsigned char*)aligned_alloc(1024, (shared_bytes / 1024 + 1) * 1024);
     body = kernel;
     body_argument = argument;
     thread_count = thread_total;
-    copies_late = late;
+    copies_late = late & 1;
+    products_late = late & 2;
     grid_size = grid;
     block_size = dim3{thread_total, 1, 1};
     for (unsigned z = 0; z < grid.z; z++)
@@ -395,7 +407,7 @@ inline void start_product(float* d, const unsigned* a, uint64_t a_matrix, uint64
             }
         wait_warp();
     }
-    if (!copies_late) return finish_product(product);
+    if (!products_late) return finish_product(product);
     if (self().product_count == PRODUCTS_MAX) fail("too many products at once");
     self().products[self().product_count++] = product;
 }
@@ -427,7 +439,7 @@ template <class... A> inline void call(void (*kernel)(A...), void** arguments) {
     extern "C" void run_##name(unsigned x, unsigned y, unsigned z, unsigned threads, unsigned shared, void** arguments, \
                                int late, uint64_t* conflicts) {                                                        \
         emulator::run([](void* a) { emulator::call(name, (void**)a); }, arguments, dim3{x, y, z}, threads, shared,      \
-                      late != 0);                                                                                      \
+                      late);                                                                                           \
         conflicts[0] += emulator::matrix_rows;                                                                         \
         conflicts[1] += emulator::matrix_rows_in_conflict;                                                             \
         emulator::matrix_rows = emulator::matrix_rows_in_conflict = 0;                                                 \
@@ -525,6 +537,11 @@ inline void barrier_arrive(unsigned address) {
     emulator::ByteBarrier& barrier = emulator::byte_barrier(address);
     barrier.pending--;
     emulator::settle(barrier);
+    // Whoever waits for this may be quicker than what comes next here.
+    for (int i = 0; i < 4 && emulator::products_late; i++) {
+        emulator::dawdling = true;
+        emulator::give_way();
+    }
 }
 inline void barrier_expect(unsigned address, unsigned bytes) {
     emulator::byte_barrier(address).bytes += bytes;

@@ -13,18 +13,20 @@ use vita_cuda::compile::Source;
 use vita_cuda::machine::{Arguments, Machine, Pointer, Properties, Shape, TensorMap, TileShape};
 use vita_cuda::{Arch, Error, Result};
 
-/// When asynchronous copies happen.
+/// When asynchronous work happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copies {
-    /// Not before they are waited for.
+pub enum Pace {
+    /// Not before it is waited for.
     Late,
     /// At once.
     AtOnce,
+    /// Copies at once, products not before they are waited for.
+    ProductsLate,
 }
 
 pub struct Emulator {
     compiler: String,
-    copies: Copies,
+    pace: Pace,
     properties: Properties,
     kernels: Mutex<HashMap<Source, Run>>,
     /// Rows that matrix loads read, and those that waited for a bank.
@@ -51,7 +53,7 @@ pub fn compiler() -> Option<String> {
 }
 
 impl Emulator {
-    pub fn new(compiler: String, arch: Arch, copies: Copies) -> Self {
+    pub fn new(compiler: String, arch: Arch, pace: Pace) -> Self {
         let properties = Properties {
             name: "an emulated card".into(),
             arch,
@@ -60,7 +62,7 @@ impl Emulator {
             shared_bytes_max: 227 << 10,
             cache_bytes: 0,
         };
-        Self { compiler, copies, properties, kernels: Mutex::default(), matrix_rows: Mutex::default() }
+        Self { compiler, pace, properties, kernels: Mutex::default(), matrix_rows: Mutex::default() }
     }
 
     pub fn matrix_rows(&self) -> (u64, u64) {
@@ -150,7 +152,11 @@ impl Machine for Emulator {
         let run = self.kernel(source)?;
         let [x, y, z] = shape.grid;
         let mut addresses = arguments.addresses();
-        let late = c_int::from(self.copies == Copies::Late);
+        let late = match self.pace {
+            Pace::Late => 3,
+            Pace::AtOnce => 0,
+            Pace::ProductsLate => 2,
+        };
         let mut rows = self.matrix_rows.lock().unwrap();
         // SAFETY: the caller's promise.
         unsafe { run(x, y, z, shape.threads, shape.shared_bytes, addresses.as_mut_ptr(), late, rows.as_mut_ptr()) };
