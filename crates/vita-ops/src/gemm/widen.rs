@@ -108,17 +108,17 @@ struct Rows<'a> {
     first: usize,
 }
 
-impl<'a> Rows<'a> {
+impl Rows<'_> {
     /// Columns `start..start + len` of a panel's rows, out of `row_count` of the whole weight.
-    fn widen<'s>(
+    fn widen(
         self,
         isa: Isa,
         dtype: DType,
         start: usize,
         len: usize,
         row_count: usize,
-        scratch: &'s mut Vec<f32>,
-    ) -> &'s [f32] {
+        scratch: &mut Vec<f32>,
+    ) -> &[f32] {
         let count = PANEL.min(row_count - self.first);
         if let Some(block) = dtype.block() {
             scratch.clear();
