@@ -1,7 +1,7 @@
 //! `pull`, against both hubs on loopback.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -162,6 +162,31 @@ fn refusals_are_told_before_anything_comes() {
     let want = format!("error: Hugging Face lets nobody read `{REPOSITORY}` without a token\n\nhint: make a token at");
     assert!(refused.stderr.starts_with(&want), "{}", refused.stderr);
     assert!(!folder.path().join("models").exists());
+}
+
+/// Neither a connection that comes nor one that is silent keeps Ctrl-C waiting.
+#[test]
+#[cfg(unix)]
+fn a_stop_by_the_user() {
+    let (folder, hub) = (Folder::new(), hub());
+    hub.rule(|request| if request.at_storage { Act::Stall(150_000) } else { Act::Serve });
+    let start = Instant::now();
+    let child = command(&folder, &hub, &["--yes"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let partial = folder.path().join("models").join(format!("{DIT}.partial"));
+    while !partial.exists() && start.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(Duration::from_millis(100));
+    let stopped = Instant::now();
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    let ended = ended(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert!(ended.stderr.contains("error: the download was stopped\n\nhint: what came is kept"), "{}", ended.stderr);
+    assert!(stopped.elapsed() < Duration::from_secs(4), "{:?}", stopped.elapsed());
+    hub.rule(|_| Act::Serve);
+    assert_eq!(pull(&folder, &hub, &["--yes"]).code, Some(0));
+    assert_whole(&folder);
 }
 
 /// A limit on files' sizes is the disk that every system can fill.

@@ -17,7 +17,7 @@ use crate::write::temporary_beside;
 const CHUNK_ELEMENTS: usize = 1 << 20;
 
 /// After so many bytes the old file's pages are given back.
-const RELEASE_EVERY_BYTES: u64 = 1 << 30;
+const RELEASE_EVERY_BYTES: u64 = 256 << 20;
 
 impl Conversion {
     /// Writes the file, which appears under its name when it is complete. `progress` is told the bytes that are

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::thread;
+use std::time::Duration;
 
 use clap::{Args, value_parser};
 use vita_base::{Cancel, Report, bytes_text};
@@ -213,15 +215,19 @@ fn stopping<T>(result: Result<T, Error>) -> Result<T, Report> {
     }
 }
 
-/// Ctrl-C, or a request of the system to end, stops the download where it is; a second one ends the program.
+/// What a connection that is silent is waited for after Ctrl-C, before the program ends without it.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Ctrl-C, or a request of the system to end, stops the download where it is.
 fn watch_for_interrupts() -> Result<Cancel, Report> {
     let cancel = Cancel::default();
     let shared = cancel.clone();
     let handler = ctrlc::set_handler(move || {
-        if shared.is_cancelled() {
-            process::exit(INTERRUPTED);
-        }
         shared.cancel();
+        // A thread of its own; the others mostly end the program before.
+        thread::sleep(LAST_WAIT);
+        terminal::print_error(&Error::Stopped.into());
+        process::exit(INTERRUPTED);
     });
     handler.map_err(|error| Report::new(format!("cannot watch for Ctrl-C: {error}")))?;
     Ok(cancel)
