@@ -80,6 +80,16 @@ pub enum ReusePlace {
     Guided,
 }
 
+/// A video whose end meets its beginning: at each step the model sees it from another frame on. The wrapper's sampler
+/// alone does it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoopShift {
+    /// Latent frames by which it is turned further at each step.
+    pub skip: usize,
+    /// Shares of the steps between which it is.
+    pub span: Span,
+}
+
 /// Guidance inside the attention to the prompt.
 #[derive(Clone, Debug)]
 pub struct NagPrompt {

@@ -36,7 +36,7 @@ mod windows;
 pub use conditioning::{Conditioning, ImageConditioning, KnownFrames};
 pub use environment::Environment;
 pub use error::{Error, Fits};
-pub use extras::{Enhance, NagPrompt, PassCache, ReuseCache, ReusePlace, SkipInNegative, SkipLayers, Span};
+pub use extras::{Enhance, LoopShift, NagPrompt, PassCache, ReuseCache, ReusePlace, SkipInNegative, SkipLayers, Span};
 pub use frame::{Frame, Sink, SinkError, pictures};
 pub use guidance::{Cfg, CfgZeroStar};
 pub use latent::{Latent, LatentSpace, NoiseState, latent_format};

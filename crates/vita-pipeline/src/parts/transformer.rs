@@ -10,7 +10,7 @@ use vita_weights::{Checkpoint, Lora, Role};
 use super::Part;
 use crate::Error;
 use crate::environment::Environment;
-use crate::extras::{Enhance, NagPrompt, PassCache, ReuseCache, SkipInNegative, SkipLayers};
+use crate::extras::{Enhance, LoopShift, NagPrompt, PassCache, ReuseCache, SkipInNegative, SkipLayers};
 use crate::guidance::CfgZeroStar;
 use crate::latent::latent_format;
 use crate::memory::StageMemory;
@@ -49,6 +49,8 @@ pub struct ModelPatches {
     pub nag: Option<NagPrompt>,
     /// Windows in which a long video is sampled.
     pub windows: Option<ContextWindows>,
+    /// A video that plays round and round.
+    pub loop_shift: Option<LoopShift>,
 }
 
 /// A LoRA at a strength.

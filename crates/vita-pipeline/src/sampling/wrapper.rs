@@ -1,7 +1,7 @@
 //! A sampling run as the Wan wrapper's sampler does it: its own schedules and solvers, guidance on velocities, and
 //! one generator for all noise.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use vita_sampling::noise::Generator;
@@ -17,6 +17,7 @@ use crate::guidance::{Cfg, guide, needs_negative, zero_star_scale};
 use crate::latent::{Latent, LatentSpace, NoiseState, join_frames};
 use crate::parts::ModelPatches;
 use crate::progress::Stage;
+use crate::windows::pick_frames;
 use crate::{Conditioning, Error, Transformer};
 
 /// A sampling run.
@@ -112,7 +113,8 @@ pub fn sample_as_wrapper(job: &WrapperJob, environment: &mut Environment) -> Res
     network.check_windows(step_count)?;
     let parted = Parted::new(&whole.noisy, &job.known_frames)?;
     refuse_native(job.model.patches())?;
-    let model = Model { job, network: &network, parted: &parted, step_count, schedule_count: job.schedule_steps() };
+    let schedule_count = job.schedule_steps();
+    let model = Model { job, network: &network, parted: &parted, step_count, schedule_count, turn: Cell::new(0) };
 
     let mut stage = environment.begin(Stage::Sampling, step_count);
     // The model and the report of a step are two closures that both need the last denoised latent.
@@ -232,17 +234,20 @@ struct Model<'a> {
     parted: &'a Parted,
     step_count: usize,
     schedule_count: usize,
+    /// Latent frames by which the video is turned at the next step that turns it.
+    turn: Cell<usize>,
 }
 
 impl Model<'_> {
     /// x: the frames that are made.
     fn velocity(&self, x: &Tensor, at: WrapperStep) -> Result<Tensor, Error> {
+        let turn = self.turn(at.index);
         let zero_star = self.job.model.patches().cfg_zero_star;
         if zero_star.is_some_and(|zero| at.index < zero.zero_steps) {
             return Ok(Tensor::zeros(x.dims()));
         }
         let cfg = self.job.cfg.at(at.schedule_index);
-        let whole = self.parted.together(x);
+        let whole = turned(self.parted.together(x), turn);
         let timesteps = self.parted.timesteps(at.timestep);
         let (step_count, schedule_count) = (self.step_count, self.schedule_count);
         let guided = self.network.in_windows(&whole, &timesteps, at.index, &mut |x, timesteps, window| {
@@ -252,7 +257,14 @@ impl Model<'_> {
             }
             self.guided(x, &timesteps, cfg, Place { step_index: at.index, step_count, schedule_count, window })
         })?;
-        Ok(self.parted.unknown(&guided))
+        Ok(self.parted.unknown(&turned(guided, self.job.latent[0] - turn)))
+    }
+
+    /// Latent frames by which the video is turned at a step. Known frames are not told, as in the original.
+    fn turn(&self, step: usize) -> usize {
+        let shift = self.job.model.patches().loop_shift;
+        let Some(shift) = shift.filter(|shift| shift.span.holds(step, self.step_count)) else { return 0 };
+        self.turn.replace((self.turn.get() + shift.skip) % self.job.latent[0])
     }
 
     fn guided(&self, x: &Tensor, timesteps: &[f32], cfg: f64, place: Place) -> Result<Tensor, Error> {
@@ -266,6 +278,15 @@ impl Model<'_> {
             None => guide(&cond, &uncond, cfg),
             Some(_) => guide(&cond, &vita_ops::combine(&[(zero_star_scale(&cond, &uncond), &uncond)]), cfg),
         })
+    }
+}
+
+/// A latent video from its frame `by` on, and then what is before.
+fn turned(x: Tensor, by: usize) -> Tensor {
+    let frames = x.dims()[1];
+    match by % frames {
+        0 => x,
+        by => pick_frames(&x, &(by..frames).chain(0..by).collect::<Vec<_>>()),
     }
 }
 

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use vita_pipeline::{
-    CacheRule, Conditioning, ContextWindows, Error, KnownFrames, Latent, LatentSpace, ModelPatches, Noise, PassCache,
-    Passes, ReuseCache, ReusePlace, SampleJob, Sampled, Schedule, Span, Steps, Transformer, WindowMix, WindowSchedule,
-    WindowStart, WrapperJob, WrapperSchedule, sample, sample_as_wrapper,
+    CacheRule, Conditioning, ContextWindows, Error, KnownFrames, Latent, LatentSpace, LoopShift, ModelPatches, Noise,
+    PassCache, Passes, ReuseCache, ReusePlace, SampleJob, Sampled, Schedule, Span, Steps, Transformer, WindowMix,
+    WindowSchedule, WindowStart, WrapperJob, WrapperSchedule, sample, sample_as_wrapper,
 };
 use vita_sampling::noise::Generator;
 use vita_tensor::Tensor;
@@ -172,6 +172,22 @@ fn each_window_has_caches_of_its_own() {
     });
     // Of four steps, every second, of two prompts in three windows.
     assert_eq!(sampled.unwrap().passes, Passes { asked: 4 * 2 * 3, skipped: 2 * 2 * 3 });
+}
+
+/// Where each frame is a window, which of them the video begins with is nothing to the model.
+#[test]
+fn a_video_that_is_turned_is_turned_back() {
+    let turn = |skip, end| Some(LoopShift { skip, span: Span { start: 0.0, end } });
+    let run = |windows: Option<ContextWindows>, loop_shift| {
+        let run = wrapper(noise(5), |patches| (patches.windows, patches.loop_shift) = (windows, loop_shift));
+        run.unwrap().latent.samples.to_vec()
+    };
+    assert_near(&run(Some(single()), turn(2, 1.0)), &run(Some(single()), None));
+    let plain = run(None, None);
+    assert_eq!(run(None, turn(0, 1.0)), plain);
+    // The first step that turns does not turn yet.
+    assert_eq!(run(None, turn(2, 0.1)), plain);
+    assert!(difference(&run(None, turn(2, 1.0)), &plain) > 1e-3);
 }
 
 #[test]
