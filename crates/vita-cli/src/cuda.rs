@@ -3,7 +3,6 @@
 use std::env;
 use std::path::PathBuf;
 
-use vita_base::{Hint as _, Report};
 use vita_cuda::compile::Cache;
 use vita_cuda::discover::Search;
 use vita_folders::python;
@@ -29,13 +28,4 @@ pub fn kernel_cache() -> Cache {
         .or_else(|| folder("HOME").map(|home| home.join(".cache")))
         .unwrap_or_else(env::temp_dir);
     Cache::new(caches.join("vitascope").join("kernels"))
-}
-
-/// An error of a card, with what to do about it.
-pub fn report(error: &vita_cuda::Error) -> Report {
-    let report = Report::new(error.to_string());
-    match error.hint() {
-        Some(hint) => report.with_hint(hint),
-        None => report,
-    }
 }

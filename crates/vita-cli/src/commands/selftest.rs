@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use vita_base::Report;
+use vita_cuda::cublaslt::CublasLt;
 use vita_cuda::machine::{Driver, Gpu, Machine};
+use vita_cuda::memory::Pool;
 use vita_cuda::selftest::{self, Outcome, Verdict};
 
 use crate::{cuda, terminal};
@@ -26,12 +28,17 @@ pub struct Arguments {
 /// If there is no such card, or a case fails.
 pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let search = cuda::search();
-    let open = || -> vita_cuda::Result<Gpu> {
-        let driver = Driver::open(&search)?;
-        Gpu::open(&driver, &search, arguments.device, cuda::kernel_cache())
-    };
-    let machine: Arc<dyn Machine> = Arc::new(open().map_err(|error| cuda::report(&error))?);
-    let outcomes = selftest::run(&machine, &arguments.op);
+    let driver = Driver::open(&search)?;
+    let card = Arc::new(Gpu::open(&driver, &search, arguments.device, cuda::kernel_cache())?);
+    let machine: Arc<dyn Machine> = card.clone();
+    let pool = Pool::new(machine, None);
+    let mut cases = vita_cuda::ops::cases();
+    match CublasLt::open(&search, card, &pool, driver.version) {
+        Ok(library) => cases.extend(Arc::new(library).cases()),
+        Err(error) => terminal::note(&format!("without cuBLASLt: {error}")),
+    }
+    cases.retain(|case| case.op.contains(&arguments.op));
+    let outcomes = selftest::run_cases(&pool, cases);
     if outcomes.is_empty() {
         return Err(Report::new(format!("no op's name contains `{}`", arguments.op)));
     }
