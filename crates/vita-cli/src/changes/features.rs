@@ -1,8 +1,9 @@
-//! Flags for what is done at some steps beside guidance: passes left out, blocks skipped, frames strengthened.
+//! Flags for what is done beside guidance: passes left out, blocks skipped, frames strengthened, windows.
 
-use clap::Args;
+use clap::{Args, value_parser};
 use vita_pipeline::{
-    CfgZeroStar, Enhance, ModelPatches, NagNumbers, NagPrompt, SkipInNegative, SkipLayers, Span, TextRows, Transformer,
+    CfgZeroStar, ContextWindows, Enhance, ModelPatches, NagNumbers, NagPrompt, SkipInNegative, SkipLayers, Span,
+    TextRows, Transformer, WindowMix, WindowSchedule, WindowStart,
 };
 
 use super::cache::{Cache, Steps};
@@ -52,6 +53,13 @@ pub struct Arguments {
     /// use 4 to 6.
     #[arg(long, value_name = "N")]
     riflex: Option<usize>,
+    /// Make a video that is longer than this many frames in windows of as many, which overlap: about the memory of one
+    /// window, and no more than the model was made for.
+    #[arg(long, value_name = "FRAMES", value_parser = value_parser!(u32).range(1..=100_000))]
+    window: Option<u32>,
+    /// Frames that neighbouring windows share.
+    #[arg(long, value_name = "FRAMES", default_value_t = 30, requires = "window")]
+    window_overlap: u32,
 }
 
 /// Guidance inside the attention to the prompt, away from a prompt of its own.
@@ -86,6 +94,18 @@ impl Arguments {
         patches.cfg_zero_star = self.cfg_zero_star.map(|zero_steps| CfgZeroStar { zero_steps });
         patches.enhance = self.enhance.map(|weight| Enhance { weight, span: Span { start: 0.0, end: 1.0 } });
         patches.riflex = self.riflex;
+        patches.windows = self.window.map(|frames| ContextWindows {
+            schedule: WindowSchedule::StaticStandard,
+            // (n - 1) / 4 + 1 latent frames, and none of none.
+            frames: frames.div_ceil(4) as usize,
+            overlap: self.window_overlap.div_ceil(4) as usize,
+            strides: 1,
+            closed: false,
+            mix: WindowMix::Pyramid,
+            free_noise: false,
+            start: WindowStart::OfFrame,
+            sections: Vec::new(),
+        });
     }
 
     /// What is asked for, as flags without their dashes.
@@ -105,6 +125,7 @@ impl Arguments {
             self.cfg_zero_star.map(|steps| format!("cfg-zero-star {steps}")),
             self.enhance.map(|weight| format!("enhance {weight}")),
             self.riflex.map(|index| format!("riflex {index}")),
+            self.window.map(|frames| format!("window {frames} overlap {}", self.window_overlap)),
         ]
         .into_iter()
         .flatten()

@@ -207,9 +207,9 @@ fn the_output_may_be_elsewhere() {
 fn what_is_done_at_some_steps_is_recorded_and_changes_the_video() {
     let folder = Folder::new();
     let run = |flags: &[&str]| {
-        let video = ["--size", "32x32", "--frames", "5", "--steps", "6", "--seed", "3", "-o", "x.png", "--json"];
+        let video = ["--size", "32x32", "--frames", "9", "--steps", "6", "--seed", "3", "-o", "x.png", "--json"];
         let text = folder.success(&[&["generate", "a red ball"], &video[..], flags].concat());
-        let pixels: Vec<u8> = (1..=5)
+        let pixels: Vec<u8> = (1..=9)
             .flat_map(|number| {
                 let path = folder.path().join(format!("x_{number:05}.png"));
                 vita_media::read_image(&path).unwrap().as_bytes().to_vec()
@@ -228,12 +228,18 @@ fn what_is_done_at_some_steps_is_recorded_and_changes_the_video() {
         (&["--cfg-zero-star=1"], "cfg-zero-star 1"),
         (&["--enhance", "9"], "enhance 9"),
         (&["--riflex", "1"], "riflex 1"),
+        (&["--window", "5", "--window-overlap", "4"], "window 5 overlap 4"),
         (&["--nag", "a blue square", "--nag-scale", "7"], "nag 7 away from \"a blue square\""),
     ] {
         let (texts, pixels) = run(flags);
         assert_eq!(texts, json!([want]));
         assert!(pixels != plain, "{want} changes nothing");
     }
+    let window = ["--window", "5", "--window-overlap", "5"];
+    let ended =
+        folder.run(&[&["generate", "x", "--size", "32x32", "--frames", "9", "--steps", "2"], &window[..]].concat());
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("overlap"), "{}", ended.stderr);
     // Of ComfyUI's own samplers alone.
     let ended = folder.run(&["generate", "x", "--sampler", "wrapper:unipc", "--skip-layers", "2", "--steps", "2"]);
     assert_eq!(ended.code, Some(1));

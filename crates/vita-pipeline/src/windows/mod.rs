@@ -106,6 +106,8 @@ impl ContextWindows {
     pub(crate) fn count_max(&self, frames: usize) -> usize {
         match self.schedule {
             WindowSchedule::UniformStandard | WindowSchedule::UniformLooped => WINDOWS_MAX,
+            // Refused when the run begins.
+            _ if self.check().is_err() => 1,
             _ => self.lists(frames, 0).len().min(WINDOWS_MAX),
         }
     }

@@ -15,8 +15,8 @@ use clap::{Args, value_parser};
 use vita_base::{Report, bytes_text};
 use vita_media::{Frame, FrameRate, SinkOptions, WebpQuality};
 use vita_pipeline::{
-    Cancel, Defaults, Environment, Models, PRESETS, PromptStyle, Residency, Sampling, Summary, Switch, VideoRequest,
-    WRAPPER_PREFIX, estimate, make_video,
+    Cancel, Defaults, Environment, Models, PRESETS, PromptStyle, Residency, Sampling, Summary, Switch, TextRows,
+    VideoRequest, WRAPPER_PREFIX, estimate, make_video,
 };
 use vita_sampling::{SCHEDULERS, SOLVERS, WRAPPER_SCHEDULERS};
 
@@ -134,6 +134,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let pictures = arguments.pictures.read(arguments.frames.map_or(defaults.frames, |frames| frames as usize))?;
     let mut system = choice.open()?;
     arguments.loras.apply(&mut system, &arguments.files.models_dir)?;
+    arguments.apply_features(&mut system.models, None);
     let frame_rate = frame_rate(arguments, &pictures, &defaults)?;
     let request = request(arguments, pictures, &system, &defaults, seed);
     request.check()?;
@@ -159,7 +160,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
         clock: &|| start.elapsed(),
         residency: &Residency::one(free_bytes),
     };
-    arguments.apply_features(&mut system.models, &mut environment)?;
+    if let Some(text) = &arguments.nag {
+        let text = system.models.text_encoder.encode(text, arguments.prompt_style(), &mut environment)?;
+        arguments.apply_features(&mut system.models, Some(&text));
+    }
     let summary = make(&system, &request, environment, &output)?;
     let written = output.finish()?;
     drop(progress);
@@ -180,19 +184,20 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
 }
 
 impl Arguments {
-    /// Changes the diffusion models.
-    fn apply_features(&self, models: &mut Models, environment: &mut Environment) -> Result<(), Report> {
-        let style = match self.sampler.as_deref().is_some_and(|name| name.starts_with(WRAPPER_PREFIX)) {
-            true => PromptStyle::Wrapper,
-            false => PromptStyle::Comfy,
-        };
-        let text = self.nag.as_ref().map(|text| models.text_encoder.encode(text, style, environment)).transpose()?;
-        let nag = || text.clone().map(|text| Nag { text, scale: self.nag_scale });
+    /// Changes the diffusion models. nag: what is led away from inside the attention.
+    fn apply_features(&self, models: &mut Models, nag: Option<&TextRows>) {
+        let nag = || nag.map(|text| Nag { text: text.clone(), scale: self.nag_scale });
         models.dit = self.features.apply(&models.dit, nag());
         if let Some((low, _)) = &mut models.dit_low {
             *low = self.features.apply(low, nag());
         }
-        Ok(())
+    }
+
+    fn prompt_style(&self) -> PromptStyle {
+        match self.sampler.as_deref().is_some_and(|name| name.starts_with(WRAPPER_PREFIX)) {
+            true => PromptStyle::Wrapper,
+            false => PromptStyle::Comfy,
+        }
     }
 
     fn feature_texts(&self) -> Vec<String> {

@@ -23,7 +23,7 @@ pub enum Module {
     VaeDecode(vae::DecodeArguments),
     VaeEncode(vae::EncodeArguments),
     Noise(noise::Arguments),
-    Sample(sample::Arguments),
+    Sample(Box<sample::Arguments>),
     Sigmas(sigmas::Arguments),
     Tokenize(tokenize::Arguments),
 }

@@ -19,17 +19,21 @@ use crate::terminal;
 
 /// A whole run of the transformer, from noise to the final latent.
 ///
-/// Inputs, latents on the sampler's scale:
-/// `context` and, if a guidance is not 1, `context_negative` [1, S, text width], where rows of zeros at the end are
-/// padding and take part;
-/// `latent`, of --shape, which the noise is added to [zeros];
-/// `mask` [1, T] or [1, T, H, W], 1 where something is made and 0 where `latent` is kept;
-/// `image_latent`, what is known of the video: of a model that takes it beside the noise [1, C, T, H, W], all frames,
-/// with `image_mask` [1, 4, T, H, W], 1 where a frame is known [the first latent frame]; of one with a timestep a
-/// frame (TI2V) [1, C, t, H, W], the first t latent frames, which stay clean;
-/// `clip_fea` [1, 257, width], or [1, 514, width] for a first and a last image;
-/// `context_nag` [1, S, text width] with --nag.
-/// Result: the latent on the sampler's scale, of --shape.
+/// Inputs; latents are on the sampler's scale, rows of zeros at a prompt's end are padding and
+/// take part:
+///
+///   context           [1, S, text width], the prompt
+///   context_negative  the same of the negative prompt, if a guidance is not 1
+///   latent            of --shape, which the noise is added to; zeros if there is none
+///   mask              [1, T] or [1, T, H, W]: 1 where something is made, 0 where latent is kept
+///   image_latent      for files that take it beside the noise: [1, C, T, H, W], every frame;
+///                     for TI2V: [1, C, t, H, W], the first frames, which stay clean
+///   image_mask        [1, 4, T, H, W]: 1 where a frame of image_latent is known; the first
+///                     latent frame if there is none
+///   clip_fea          [1, 257, width], or [1, 514, width] for a first and a last image
+///   context_nag       as context, what --nag leads away from
+///
+/// Result: the latent, of --shape.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Arguments {
