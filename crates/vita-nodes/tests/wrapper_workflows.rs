@@ -269,6 +269,7 @@ fn settings_of_other_nodes_reach_the_sampler() {
         ),
         ("text_embeds", node("WanVideoApplyNAG", nag)),
         ("cfg", node("CreateCFGScheduleFloatList", falling)),
+        ("loop_args", node("WanVideoLoopArgs", json!({ "shift_skip": 1, "start_percent": 0.0, "end_percent": 1.0 }))),
     ] {
         let mut changed = prompt.clone();
         changed["20"] = node;
@@ -282,7 +283,7 @@ fn settings_of_other_nodes_reach_the_sampler() {
         vita_media::read_image(program.output(&name)).unwrap().into_bytes()
     };
     let plain = picture(1);
-    for index in 2..=9 {
+    for index in 2..=10 {
         assert!(picture(index) != plain, "{index}");
     }
 }
@@ -318,6 +319,10 @@ fn a_long_video_is_made_in_windows() {
     prompt["2"]["inputs"]["positive_prompt"] = json!("a red ball on black | a blue ball on black");
     prompt["6"]["inputs"]["steps"] = json!(2);
     program.succeed(&prompt);
+    // Where the windows go round, the first latent frame is four frames too.
+    prompt["20"]["inputs"]["context_schedule"] = json!("uniform_looped");
+    program.succeed(&prompt);
+    assert_eq!(decode_mp4(program.output("generated_video_00003.mp4")).unwrap().frames.count(), 36);
     prompt["20"]["inputs"]["context_frames"] = json!(81);
     let End::Failed(failure) = program.run(&prompt).end else { panic!("sections were run as one") };
     assert!(failure.message.contains("2 sections"), "{}", failure.message);

@@ -9,7 +9,11 @@ use vita_tensor::Tensor;
 pub struct Latents {
     items: Vec<Latent>,
     has_end_frame: bool,
+    is_looped: bool,
 }
+
+/// Latent frames of the seam of a video that plays round and round: from its end, and from its beginning.
+const SEAM: [usize; 2] = [3, 2];
 
 /// Most latent values of a batch. Sizes come from workflows, and none that is meant comes near.
 const VALUES_MAX: u128 = 1 << 36;
@@ -19,7 +23,7 @@ impl Latents {
     /// If there is none.
     pub fn new(items: Vec<Latent>) -> Self {
         assert!(!items.is_empty(), "at least one latent");
-        Self { items, has_end_frame: false }
+        Self { items, has_end_frame: false, is_looped: false }
     }
 
     /// The same, whose last latent frame stands behind the video and is not part of it: an end image of the Wan
@@ -27,6 +31,28 @@ impl Latents {
     #[must_use]
     pub fn with_end_frame(self, has_end_frame: bool) -> Self {
         Self { has_end_frame, ..self }
+    }
+
+    /// The same as videos whose end meets their beginning.
+    #[must_use]
+    pub fn with_loop(self, is_looped: bool) -> Self {
+        Self { is_looped, ..self }
+    }
+
+    /// The end and then the beginning of a single video that plays round and round; none where it is too short.
+    ///
+    /// # Errors
+    /// If it has another form.
+    pub fn seam(&self) -> Result<Option<Latent>, NodeError> {
+        let [latent] = &self.items[..] else { return Ok(None) };
+        let latent = self.video(latent)?;
+        let frames = latent.sizes().map_err(|error| NodeError::of(&error))?[1];
+        let [end, beginning] = SEAM;
+        if !self.is_looped || frames < end {
+            return Ok(None);
+        }
+        let parts = [latent.samples.narrow(1, frames - end, end), latent.samples.narrow(1, 0, beginning)];
+        Ok(Some(Latent { samples: join(&parts), ..latent }))
     }
 
     /// What of one of them is the video.
@@ -78,6 +104,19 @@ impl Latents {
         });
         Ok(Self { items: items.collect::<Result<_, NodeError>>()?, ..*self })
     }
+}
+
+/// Latents `[C, t, h, w]` one after the other in time.
+fn join(parts: &[Tensor; 2]) -> Tensor {
+    let [channels, first, rows, columns] = parts[0].sizes();
+    let frames = first + parts[1].dims()[1];
+    let parts = [parts[0].to_vec(), parts[1].to_vec()];
+    let clip = |part: usize, channel: usize| {
+        let size = parts[part].len() / channels;
+        &parts[part][channel * size..][..size]
+    };
+    let values = (0..channels).flat_map(|channel| [clip(0, channel), clip(1, channel)].concat()).collect();
+    Tensor::from_vec(values, [channels, frames, rows, columns])
 }
 
 impl From<Latent> for Latents {

@@ -1,12 +1,13 @@
 //! `WanVideoDecode`: a latent video to pictures.
 
 use vita_graph::{Host, Refusal};
-use vita_pipeline::DecodeOptions;
+use vita_pipeline::{DecodeOptions, Stage};
 
 use super::fields::{OrElse, spec};
 use super::tiles::{WIDEST, tile_fields, tiles};
 use crate::prelude::*;
 use crate::vae_work::decode;
+use crate::work::run;
 
 pub struct WanVideoDecode;
 
@@ -49,14 +50,27 @@ impl Node for WanVideoDecode {
     fn run(&self, inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
         let options = DecodeOptions { tile: tiles(inputs)? };
         let image = decode(inputs, options, context)?;
-        one(match inputs.text_or("normalization", "default")? {
+        let image = match inputs.text_or("normalization", "default")? {
             "minmax" => stretched(&image),
             "none" => image.map_pixels(3, |pixel, out| {
                 out.iter_mut().zip(pixel).for_each(|(out, value)| *out = (value * 2.0 - 1.0).max(0.0));
             }),
             _ => image,
-        })
+        };
+        let Some(seam) = inputs.object::<Latents>("samples")?.seam()? else { return one(image) };
+        let vae = inputs.object::<Vae>("vae")?;
+        let seam = run(context, Stage::Decoding, |environment| vae.decode(&seam, options, environment))?;
+        one(with_seam(&image, &stretched(&Image::new(seam))))
     }
+}
+
+/// A video that plays round and round: its first two latent frames follow on its last three, where they are four
+/// frames each, and not one and four.
+fn with_seam(image: &Image, seam: &Image) -> Image {
+    /// Of three latent frames, and of two, at the beginning of a video.
+    const FRAMES: [usize; 2] = [9, 5];
+    let rest = |image: &Image, from: usize| image.range(from, image.count() - from);
+    Image::join(&[rest(seam, FRAMES[0]), rest(image, FRAMES[1])])
 }
 
 /// From the least to the greatest value is 0 to 1.
@@ -74,6 +88,15 @@ fn stretched(image: &Image) -> Image {
 mod tests {
     use super::*;
     use vita_tensor::Tensor;
+
+    #[test]
+    fn a_seam_stands_for_the_first_frames() {
+        let frames = |from: usize, count: usize| {
+            Image::new(Tensor::from_vec((from..from + count).map(|i| i as f32).collect(), [count, 1, 1, 1]))
+        };
+        let joined = with_seam(&frames(0, 9), &frames(100, 17));
+        assert_eq!(joined.values(), [109., 110., 111., 112., 113., 114., 115., 116., 5., 6., 7., 8.]);
+    }
 
     #[test]
     fn the_whole_range_is_used() {

@@ -1,8 +1,9 @@
 //! `WanVideoLoopArgs`: a video whose end meets its beginning.
 
+use vita_pipeline::{LoopShift, Span};
+
 use super::fields::spec;
 use crate::prelude::*;
-use crate::work::not_yet;
 
 pub struct WanVideoLoopArgs;
 
@@ -14,10 +15,11 @@ impl Node for WanVideoLoopArgs {
             .input("start_percent", share(0.0, "Share of the steps after which it begins."))
             .input("end_percent", share(1.0, "Share of the steps after which it ends."))
             .output_named("LOOPARGS", "loop_args")
-            .describe("Makes a video that plays round and round. Not built in yet.")
+            .describe("Makes a video that plays round and round.")
     }
 
-    fn run(&self, _: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
-        Err(not_yet("videos that play round and round (`loop_args`)"))
+    fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
+        let span = Span { start: inputs.float("start_percent")?, end: inputs.float("end_percent")? };
+        one(Value::object(LoopShift { skip: inputs.count("shift_skip")?, span }))
     }
 }

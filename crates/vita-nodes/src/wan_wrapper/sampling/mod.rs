@@ -5,8 +5,8 @@ mod schedules;
 
 use vita_graph::{Context, Inputs, NodeError, Outputs, Value};
 use vita_pipeline::{
-    Cfg, Conditioning, Enhance, Error, Latent, Passes, SkipInNegative, Stage, WrapperJob, WrapperSchedule,
-    sample_as_wrapper,
+    Cfg, Conditioning, Enhance, Error, Latent, LoopShift, Passes, SkipInNegative, Stage, WindowSchedule, WrapperJob,
+    WrapperSchedule, sample_as_wrapper,
 };
 
 pub use schedules::{refusals, schedule_fields, schedule_of, scheduler};
@@ -41,7 +41,10 @@ pub fn sample(inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, Nod
         context.say(&format!("{skipped} of {asked} passes through the model were left out."));
     }
     let slots = [sampled.latent, sampled.denoised];
-    let with = |latent: Latent| Latents::from(latent).with_end_frame(embeds.has_end_frame());
+    let patches = job.model.patches();
+    let goes_round = patches.windows.as_ref().is_some_and(|windows| windows.schedule == WindowSchedule::UniformLooped);
+    let is_looped = goes_round || patches.loop_shift.is_some();
+    let with = |latent: Latent| Latents::from(latent).with_end_frame(embeds.has_end_frame()).with_loop(is_looped);
     Ok(Outputs::values(slots.map(|latent| with(latent).into())))
 }
 
@@ -74,6 +77,10 @@ fn job(inputs: &Inputs, embeds: &ImageEmbeds, samples: Option<Latent>) -> Result
     let cache = cache.map(|cache| cache.for_model(&model));
     let windows = inputs.optional::<ContextOptions>("context_options")?;
     let windows = windows.and_then(|options| options.windows(embeds.size, &text));
+    let loop_shift = inputs.optional::<LoopShift>("loop_args")?.map(|shift| *shift);
+    if loop_shift.is_some() && windows.as_ref().is_some_and(|it| it.schedule != WindowSchedule::UniformLooped) {
+        return Err(not_yet("`loop_args` with windows that do not go round (other than `uniform_looped`)"));
+    }
     if let (None, sections @ 1..) = (&windows, text.sections.len()) {
         return Err(node_error(Error::SectionsWithoutWindows { sections }));
     }
@@ -85,6 +92,7 @@ fn job(inputs: &Inputs, embeds: &ImageEmbeds, samples: Option<Latent>) -> Result
         patches.pass_cache = cache;
         patches.nag = text.nag.clone();
         patches.windows = windows;
+        patches.loop_shift = loop_shift;
     });
     let [positive, negative] = embeds.conditioning();
     Ok(WrapperJob {

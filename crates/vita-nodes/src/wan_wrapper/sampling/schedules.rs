@@ -36,7 +36,9 @@ const SCHEDULERS: [&str; 21] = [
 /// The choice of a schedule and its solver.
 pub fn scheduler() -> Field {
     let field = combo(SCHEDULERS).default_choice("unipc");
-    field.tooltip("Noise levels and how a step is taken. flowmatch_pusa and multitalk are for models that are not built in.")
+    field.tooltip(
+        "Noise levels and how a step is taken. flowmatch_pusa and multitalk are for models that are not built in.",
+    )
 }
 
 /// The inputs of the nodes that make a schedule.
