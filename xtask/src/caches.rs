@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use vita_base::Report;
 use vita_pipeline::{
-    CacheRule, CacheTables, Cancel, Conditioning, DecodeOptions, Enhance, Environment, Frame, Latent, ModelPatches,
-    NagNumbers, NagPrompt, Noise, PassCache, Passes, PromptStyle, Residency, ReuseCache, ReusePlace, SampleJob,
-    Schedule, SkipInNegative, SkipLayers, Span, Steps, TeaMeasure, TextEncoder, TextRows, Transformer, Vae, WrapperJob,
-    WrapperSchedule, sample, sample_as_wrapper,
+    CacheRule, CacheTables, Cancel, CfgZeroStar, Conditioning, ContextWindows, DecodeOptions, Enhance, Environment,
+    Frame, Latent, ModelPatches, NagNumbers, NagPrompt, Noise, PassCache, Passes, PromptStyle, Residency, ReuseCache,
+    ReusePlace, SampleJob, Schedule, SkipInNegative, SkipLayers, Span, Steps, TeaMeasure, TextEncoder, TextRows,
+    Transformer, Vae, WindowMix, WindowSchedule, WindowStart, WrapperJob, WrapperSchedule, sample, sample_as_wrapper,
 };
 
 /// What to measure.
@@ -148,6 +148,22 @@ fn native_settings() -> Vec<(String, Change)> {
         "SkipLayerGuidanceDiT, block 3".into(),
         Box::new(move |patches| patches.skip_layers = Some(skip.clone())),
     ));
+    let star = CfgZeroStar { zero_steps: 0 };
+    settings.push(("CFG-zero-star".into(), Box::new(move |patches| patches.cfg_zero_star = Some(star))));
+    for (name, free_noise) in [("windows of 3 latent frames, 1 shared", false), ("the same with FreeNoise", true)] {
+        let windows = ContextWindows {
+            schedule: WindowSchedule::StaticStandard,
+            frames: 3,
+            overlap: 1,
+            strides: 1,
+            closed: false,
+            mix: WindowMix::Pyramid,
+            free_noise,
+            start: WindowStart::OfFrame,
+            sections: Vec::new(),
+        };
+        settings.push((name.into(), Box::new(move |patches| patches.windows = Some(windows.clone()))));
+    }
     settings
 }
 
