@@ -7,6 +7,7 @@ mod judge;
 mod kernels;
 mod kill;
 mod program;
+mod real_size;
 mod serve_load;
 
 use clap::Parser;
@@ -24,6 +25,8 @@ enum Chore {
     CudaCompile(cuda::compile::Arguments),
     /// Kill the server's process at random moments, start it again, and look for what was lost.
     Kill(kill::Arguments),
+    /// Run a system of true size, with random weights, and hold it to its memory and its start.
+    RealSize(real_size::Arguments),
     /// Measure the server under load, with ComfyUI beside it if there is one.
     ServeLoad(serve_load::Arguments),
 }
@@ -38,6 +41,7 @@ fn main() -> std::process::ExitCode {
         Chore::Caches(arguments) => caches::run(&arguments),
         Chore::CudaCompile(arguments) => cuda::compile::run(&arguments),
         Chore::Kill(arguments) => kill::run(&arguments),
+        Chore::RealSize(arguments) => real_size::run(&arguments),
         Chore::ServeLoad(arguments) => serve_load::run(&arguments),
     };
     match result {
