@@ -133,7 +133,8 @@ fn bf16_weights_are_those_weights_widened() {
     let (narrow, wide) = (load(to_bf16), load(|weight| to_f32(&to_bf16(weight))));
     assert!(narrow.size_bytes() < wide.size_bytes());
     let [got, want] = [&narrow, &wide].map(|decoder| decoder.decode(&latent, Options::WHOLE).unwrap());
-    assert_close(&got, &want, 1e-6, "bf16");
+    // The attention's linear layers add in another order for stored f32 than for weights that are widened.
+    assert_close(&got, &want, 1e-5, "bf16");
 }
 
 #[test]

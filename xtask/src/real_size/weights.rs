@@ -168,10 +168,10 @@ impl Fill {
         const EACH_HALF: u64 = 0x0001_0001_0001_0001;
         match self {
             // Sign, the lowest bit of the exponent, and the mantissa; two bits of the exponent are set.
-            Self::F8 => random & (0x8f * EACH_BYTE) | 0x30 * EACH_BYTE,
+            Self::F8 => (random & (0x8f * EACH_BYTE)) | (0x30 * EACH_BYTE),
             Self::F16 { exponent } => {
                 let exponent = (exponent + 15).clamp(1, 30) as u64;
-                random & (0x83ff * EACH_HALF) | (exponent << 10) * EACH_HALF
+                (random & (0x83ff * EACH_HALF)) | ((exponent << 10) * EACH_HALF)
             }
             Self::Ones => 0x3c00 * EACH_HALF,
             Self::Scalar(_) | Self::Bytes(_) | Self::Mark => 0,
