@@ -10,11 +10,13 @@
 //! - [`memory`]: one pool with a budget for each card; [`plan`] decides before a run what stays on
 //!   the card and what streams to it.
 //! - [`cublaslt`]: products by NVIDIA's own library.
+//! - [`Card`]: all of that as a network uses it.
 //! - [`ops`]: one folder an op: what it computes, its kernel, its slow reference, its cases.
 //!
 //! Paths arrive as arguments; nothing here reads the environment or the clock.
 
 pub mod arch;
+mod card;
 pub mod compile;
 pub mod cublaslt;
 pub mod discover;
@@ -27,4 +29,5 @@ pub mod report;
 pub mod selftest;
 
 pub use arch::Arch;
+pub use card::{Bias, Card};
 pub use error::{Error, Result};

@@ -102,6 +102,21 @@ fn scaled_fp8_weights_are_those_weights_widened() {
 }
 
 #[test]
+fn prompts_at_once_do_not_meet() {
+    let encoder = load(&Fixture::open("umt5"));
+    let prompts: [&[u32]; 4] = [&[3, 1], &[90, 17, 17, 5, 1], &[1], &[3, 44, 1]];
+    let ControlFlow::Continue(all) = encoder.encode_all(&prompts, &mut |_| ControlFlow::Continue(())).unwrap() else {
+        panic!("never told to stop")
+    };
+    assert_eq!(all.len(), prompts.len());
+    for (got, ids) in all.iter().zip(prompts) {
+        assert_close(got, &encoder.encode(ids).unwrap(), 1e-6, &format!("{ids:?}"));
+    }
+    let refused = encoder.encode_all(&[&[3, 1], &[]], &mut |_| ControlFlow::Continue(()));
+    assert_eq!(refused.unwrap_err(), InputError::Empty);
+}
+
+#[test]
 fn wrong_ids_are_refused() {
     let encoder = load(&Fixture::open("umt5"));
     let id = InputError::Id { id: 120, index: 1, vocab_size: 120 };
@@ -125,7 +140,7 @@ fn work_is_counted() {
 fn an_encode_stops_when_told() {
     let encoder = load(&Fixture::open("umt5"));
     let mut seen = Vec::new();
-    let flow = encoder.encode_with(&[3, 1], &mut |done| {
+    let flow = encoder.encode_all(&[&[3, 1]], &mut |done| {
         seen.push(done);
         ControlFlow::Break(())
     });

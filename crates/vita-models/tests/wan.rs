@@ -74,6 +74,32 @@ fn every_case_matches_diffusers() {
 }
 
 #[test]
+fn contexts_at_once_are_those_alone() {
+    for name in ["dit_t2v", "dit_i2v_image_branch"] {
+        let fixture = Fixture::open(name);
+        let wan = load(&fixture.weights(Role::DiffusionModel));
+        let sample = Sample::of(&fixture, fixture.cases().first().unwrap(), 0);
+        let prompts = [Prompt::from_padded(&sample.context).unwrap(), Prompt::new(&wavy(&[3, 64]), 509).unwrap()];
+        let other = sample.clip.as_ref().map(|clip| vita_ops::scale(clip.clone(), 0.5));
+        let images = [sample.clip.as_ref(), other.as_ref()];
+        let layout = {
+            let [_, latent @ ..] = sample.x.sizes::<4>();
+            wan.layout(latent, LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX }).unwrap()
+        };
+        // The second picture is of the second prompt alone, and the first of two.
+        let pairs = [(&prompts[0], images[0]), (&prompts[1], images[1]), (&prompts[1], images[0])];
+        for (all, (prompt, image)) in wan.contexts(&pairs).unwrap().iter().zip(pairs) {
+            let alone = wan.context(prompt, image).unwrap();
+            assert_eq!(all.key_counts(), alone.key_counts());
+            let go_on = &mut |_, _| ControlFlow::Continue(());
+            let [got, want] =
+                [all, &alone].map(|context| wan.forward(&sample.x, &[500.0], context, &layout, go_on).unwrap());
+            assert_close(&got, &want, 1e-6, name);
+        }
+    }
+}
+
+#[test]
 fn sizes_are_found() {
     let plain =
         Config { dim: 128, ffn_dim: 160, layers: 1, in_dim: 16, out_dim: 16, text_dim: 64, freq_dim: 256, image: None };

@@ -12,12 +12,14 @@
 
 pub mod activation;
 mod attention;
+mod card;
 mod conv;
 mod elementwise;
 mod embedding;
 mod gemm;
 mod linear;
 mod norm;
+mod pages;
 mod patch;
 mod resample;
 mod rope;
@@ -28,11 +30,15 @@ mod testing;
 
 pub use activation::Activation;
 pub use attention::{AttentionOptions, attention};
+pub use card::to_card;
 pub use conv::{Conv, ConvOptions, conv_scratch_bytes};
-pub use elementwise::{add, combine, gated_add, mul, scale_bias_channels, to_f32};
+pub use elementwise::{
+    add, add_row, combine, gated_add, mul, put_rows, room_for_rows, scale, scale_bias_channels, to_f32,
+};
 pub use embedding::embedding;
 pub use linear::Linear;
 pub use norm::{Affine, l2_norm, layer_norm, rms_norm};
 pub use patch::{patchify, unpatchify};
 pub use resample::upsample_nearest;
 pub use rope::{RopeTable, rope, rope_frequencies};
+pub use vita_cuda::Card;

@@ -37,7 +37,7 @@ impl Rows {
 }
 
 /// The single step between rows, if there is one.
-fn row_stride(x: &Tensor) -> Option<usize> {
+pub(crate) fn row_stride(x: &Tensor) -> Option<usize> {
     let (dims, strides) = (x.dims(), x.strides());
     let last = dims.len() - 1;
     if dims[last] != 1 && strides[last] != 1 {

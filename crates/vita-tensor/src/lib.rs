@@ -7,13 +7,14 @@
 //! - Quantised weights keep their blocks ([`DType::block`]); only whole rows of them are viewed or widened.
 //! - A [`Tensor`] is cheap to clone and to view (`narrow`, `permute`, `reshape`); writing copies
 //!   the buffer first if anyone else holds it.
-//! - A buffer on a device will be one more kind of storage; a tensor's users do not match on it.
+//! - A tensor may lie on a device ([`DeviceMemory`]); ops bring it back, and only [`Tensor::to_host`] reads it.
 //!
 //! A wrong shape or axis is a mistake in our code and panics; what comes from a file or a person
 //! is checked before it becomes a tensor, and answered with an error.
 #![forbid(unsafe_code)]
 
 mod blocks;
+mod device;
 mod dims;
 mod dtype;
 mod error;
@@ -22,6 +23,7 @@ mod tensor;
 
 pub use blocks::{BLOCK_LEN_MAX, Block};
 pub use bytes::Bytes;
+pub use device::{DeviceMemory, Failure};
 pub use dims::Dims;
 pub use dtype::DType;
 pub use error::Error;

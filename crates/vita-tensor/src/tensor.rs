@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::memory::Buffer;
-use crate::{BLOCK_LEN_MAX, DType, Dims, Error};
+use crate::{BLOCK_LEN_MAX, DType, DeviceMemory, Dims, Error, Failure};
 
 /// A strided view of a shared buffer. Cloning and viewing copy no elements.
 #[derive(Clone)]
@@ -26,6 +26,10 @@ enum Storage {
     Pooled(Arc<Buffer>),
     /// Read-only bytes, often a range of a mapped file; not necessarily aligned.
     Bytes(Bytes),
+    /// On a device.
+    Device(Arc<dyn DeviceMemory>),
+    /// Nowhere: it was to be on a device.
+    Failed(Failure),
 }
 
 /// Making tensors.
@@ -70,6 +74,16 @@ impl Tensor {
             return Err(Error::Length { dims: shape, dtype, expected_bytes, found_bytes: bytes.len() });
         }
         Ok(Self::contiguous(Storage::Bytes(bytes), dtype, shape))
+    }
+
+    /// A contiguous tensor that begins where the memory does.
+    pub fn on_device(memory: Arc<dyn DeviceMemory>, dtype: DType, dims: impl Into<Dims>) -> Self {
+        Self::contiguous(Storage::Device(memory), dtype, dims.into())
+    }
+
+    /// A tensor that was to be on a device and could not be made.
+    pub fn failed(failure: Failure, dtype: DType, dims: impl Into<Dims>) -> Self {
+        Self::contiguous(Storage::Failed(failure), dtype, dims.into())
     }
 
     fn contiguous(storage: Storage, dtype: DType, dims: Dims) -> Self {
@@ -126,6 +140,18 @@ impl Tensor {
 
 /// Views.
 impl Tensor {
+    /// Whether both are the same view of the same memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let place = |tensor: &Self| match &tensor.storage {
+            Storage::Pooled(buffer) => Some(buffer.as_slice().as_ptr().addr()),
+            Storage::Bytes(bytes) => Some(bytes.as_ptr().addr()),
+            Storage::Device(memory) => Some(Arc::as_ptr(memory).addr()),
+            Storage::Failed(_) => None,
+        };
+        let shape = |tensor: &Self| (tensor.dtype, tensor.dims, tensor.strides, tensor.offset);
+        place(self).is_some() && place(self) == place(other) && shape(self) == shape(other)
+    }
+
     /// `len` entries of an axis, from `start` on.
     ///
     /// # Panics
@@ -191,7 +217,57 @@ impl Tensor {
     }
 }
 
-/// Elements.
+/// Where it is.
+impl Tensor {
+    /// Whether its elements can be read here.
+    pub fn is_on_host(&self) -> bool {
+        matches!(self.storage, Storage::Pooled(_) | Storage::Bytes(_))
+    }
+
+    /// The memory it lies in and its first element there, if it is on a device.
+    pub fn device_memory(&self) -> Option<(&Arc<dyn DeviceMemory>, usize)> {
+        match &self.storage {
+            Storage::Device(memory) => Some((memory, self.offset)),
+            _ => None,
+        }
+    }
+
+    /// Whether no other tensor holds its memory, so that an op may work in place.
+    pub fn is_unshared(&self) -> bool {
+        match &self.storage {
+            Storage::Pooled(buffer) => Arc::strong_count(buffer) == 1,
+            Storage::Device(memory) => Arc::strong_count(memory) == 1,
+            Storage::Bytes(_) | Storage::Failed(_) => false,
+        }
+    }
+
+    /// Why it could not be made, if it could not.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.storage {
+            Storage::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The same elements where they can be read: itself, or a copy once the device has made it.
+    ///
+    /// # Errors
+    /// If it could not be made, or the device does not answer.
+    pub fn to_host(&self) -> Result<Self, Failure> {
+        match &self.storage {
+            Storage::Pooled(_) | Storage::Bytes(_) => Ok(self.clone()),
+            Storage::Failed(failure) => Err(failure.clone()),
+            Storage::Device(memory) => {
+                let range = self.byte_count(self.offset)..self.byte_count(self.offset + self.span());
+                let storage = Storage::Bytes(Bytes::from(memory.read(range)?));
+                let copy = Self { storage, offset: 0, ..self.clone() };
+                Ok(if self.dtype == DType::F32 { copy.to_contiguous_f32() } else { copy })
+            }
+        }
+    }
+}
+
+/// Elements, of a tensor on the host.
 impl Tensor {
     /// The buffer from the first element on, to be walked with [`Self::strides`]; for a contiguous
     /// tensor, exactly its elements.
@@ -208,7 +284,7 @@ impl Tensor {
         let all = match &self.storage {
             Storage::Pooled(buffer) => buffer.as_slice(),
             Storage::Bytes(bytes) if self.dtype == DType::F32 => bytemuck::try_cast_slice(bytes).ok()?,
-            Storage::Bytes(_) => return None,
+            Storage::Bytes(_) | Storage::Device(_) | Storage::Failed(_) => return None,
         };
         Some(&all[self.offset..self.offset + self.span()])
     }
@@ -221,7 +297,7 @@ impl Tensor {
         assert_eq!(self.dtype, DType::F32, "writing a {} tensor", self.dtype);
         let writable = match &mut self.storage {
             Storage::Pooled(buffer) => Arc::get_mut(buffer).is_some(),
-            Storage::Bytes(_) => false,
+            _ => false,
         };
         if !writable {
             *self = self.to_contiguous_f32();
@@ -241,6 +317,7 @@ impl Tensor {
         let all: &[u8] = match &self.storage {
             Storage::Pooled(buffer) => bytemuck::cast_slice(buffer.as_slice()),
             Storage::Bytes(bytes) => bytes,
+            Storage::Device(_) | Storage::Failed(_) => panic!("bytes of {self:?}, which is not on the host"),
         };
         &all[self.byte_count(self.offset)..self.byte_count(self.offset + self.element_count())]
     }
@@ -310,6 +387,7 @@ impl Tensor {
                 let size = self.dtype.size_bytes();
                 self.dtype.decode(&bytes[index * size..(index + 1) * size])
             }
+            Storage::Device(_) | Storage::Failed(_) => panic!("an element of {self:?}, which is not on the host"),
         }
     }
 

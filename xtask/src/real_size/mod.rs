@@ -89,7 +89,7 @@ fn try_system(system: &System, arguments: &Arguments) -> Result<(), Report> {
     println!("\n{}: {} of files, {} of memory in the machine", system.name, bytes_text(total), machine_text());
     println!("\n{HEAD}");
     let mut problems = Vec::new();
-    let rate = || disk::read_rate(&paths[0], RATE_BYTES).map_err(|error| failed("read", &paths[0], &error));
+    let rate = || disk::mapped_rate(&paths[0], RATE_BYTES);
     let before = rate()?;
     for path in &paths {
         disk::forget(path).map_err(|error| failed("read", path, &error))?;

@@ -23,7 +23,7 @@ mod softmax;
 mod widen;
 
 pub use activation::{Function, activation};
-pub use attention::{Attention, attention};
+pub use attention::{Attention, HEAD, attention};
 pub use cast::cast;
 pub use combine::combine;
 pub use conv::{Conv, ConvShape, conv};
@@ -31,7 +31,7 @@ pub use gated_add::{GatedAdd, gated_add};
 pub use gather::gather;
 pub use l2_norm::l2_norm;
 pub use linear::{Linear, Weight, linear};
-pub use norm::{Affine, LayerNorm, RmsRope, Rope, layer_norm, rms_rope};
+pub use norm::{Affine, LayerNorm, RmsRope, Rope, layer_norm, rms_rope, rope};
 pub use operand::{Float, Modulation, Rows};
 pub use permute::{AXES_MAX, View, permute};
 pub use quantise::{quantise_rows, quantise_tensor};

@@ -101,6 +101,15 @@ impl<'a> Rows<'a> {
         Self { data, float, rows, width, stride }
     }
 
+    /// One row as all of so many, for what is only read.
+    ///
+    /// # Panics
+    /// If the data is too short.
+    pub fn repeated(data: Slice<'a>, float: Float, rows: usize, width: usize) -> Self {
+        assert!(data.bytes() >= width as u64 * float.bytes(), "a row of {width} {float}");
+        Self { data, float, rows, width, stride: 0 }
+    }
+
     /// `[rows, width]`.
     pub fn shape(&self) -> [usize; 2] {
         [self.rows, self.width]

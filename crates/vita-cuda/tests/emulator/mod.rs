@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use vita_cuda::compile::Source;
 use vita_cuda::machine::{Arguments, Machine, Pointer, Properties, Shape, TensorMap, TileShape};
@@ -93,7 +94,10 @@ impl Emulator {
     }
 
     fn build(&self, source: &Source, text: &str, library: &Path) -> Result<()> {
-        let (input, part) = (library.with_extension("cpp"), library.with_extension("part"));
+        // Another test may build the same kernel: each its own, and the last one stays.
+        static BUILT: AtomicU64 = AtomicU64::new(0);
+        let number = format!("{}-{}", std::process::id(), BUILT.fetch_add(1, Ordering::Relaxed));
+        let [input, part] = ["cpp", "so"].map(|kind| library.with_extension(format!("{number}.{kind}")));
         fs::write(&input, text).unwrap();
         let built = Command::new(&self.compiler)
             .args(["-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-fno-strict-aliasing", "-ffp-contract=off", "-o"])
@@ -105,6 +109,7 @@ impl Emulator {
             return Err(Error::Compile { kernel: source.title(), target: "this processor".into(), log });
         }
         fs::rename(&part, library).unwrap();
+        fs::remove_file(&input).unwrap();
         Ok(())
     }
 }
@@ -158,7 +163,10 @@ impl Machine for Emulator {
             Pace::ProductsLate => 2,
         };
         let mut rows = self.matrix_rows.lock().unwrap();
-        // SAFETY: the caller's promise.
+        // A kernel's threads, and what it shares, are statics of its library.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _running = ONE_AT_A_TIME.lock().unwrap();
+        // SAFETY: the caller's promise; no other kernel runs.
         unsafe { run(x, y, z, shape.threads, shape.shared_bytes, addresses.as_mut_ptr(), late, rows.as_mut_ptr()) };
         Ok(())
     }

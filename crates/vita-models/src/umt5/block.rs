@@ -1,12 +1,21 @@
 //! One block of UMT5: attention with a bias by distance, then a gated feed-forward layer, each added to
 //! the stream. L tokens, C width, H heads of width D, F inner width.
 
-use vita_ops::{Activation, AttentionOptions, Linear, add, attention, mul, rms_norm, to_f32};
+use vita_ops::{Activation, AttentionOptions, Linear, add, attention, mul, put_rows, rms_norm, room_for_rows, to_f32};
 use vita_tensor::Tensor;
 use vita_weights::{Result, Weights};
 
 use super::position::position_bias;
 use super::{Config, EPSILON};
+
+/// What the rows of x are: the tokens of one prompt after the other. Only in the attention do tokens meet, and those of
+/// different prompts never do.
+pub struct Prompts<'a> {
+    /// Tokens of each.
+    pub lengths: &'a [usize],
+    /// Of one prompt alone: added to the logits of its keys, `-inf` hides a token.
+    pub key_bias: Option<&'a [f32]>,
+}
 
 pub struct Block {
     attention: SelfAttention,     // layer.0
@@ -22,19 +31,29 @@ impl Block {
         })
     }
 
-    /// x: `[L, C]`; key_bias: `[L]`, `-inf` hides a token. Returns `[L, C]`.
-    pub fn forward(&self, x: Tensor, key_bias: Option<&[f32]>) -> Tensor {
-        let y = self.attention.forward(&x, key_bias);
+    /// x: `[L, C]`. Returns `[L, C]`.
+    pub fn forward(&self, x: Tensor, prompts: &Prompts) -> Tensor {
+        let y = self.attention.forward(&x, prompts);
         let x = add(x, &y);
         drop(y);
         let y = self.feed_forward.forward(&x);
         add(x, &y)
     }
 
+    /// Asks for the weights' pages, see [`Linear::read_ahead`].
+    pub fn read_ahead(&self) {
+        self.layers().into_iter().for_each(Linear::read_ahead);
+    }
+
     pub fn size_bytes(&self) -> usize {
+        self.layers().into_iter().map(Linear::size_bytes).sum()
+    }
+
+    /// In the order they run.
+    fn layers(&self) -> [&Linear; 7] {
         let SelfAttention { q, k, v, o, .. } = &self.attention;
         let DenseReluDense { wi_0, wi_1, wo, .. } = &self.feed_forward;
-        [q, k, v, o, wi_0, wi_1, wo].into_iter().map(Linear::size_bytes).sum()
+        [q, k, v, o, wi_0, wi_1, wo]
     }
 }
 
@@ -64,17 +83,32 @@ impl SelfAttention {
         })
     }
 
-    fn forward(&self, x: &Tensor, key_bias: Option<&[f32]>) -> Tensor {
+    fn forward(&self, x: &Tensor, prompts: &Prompts) -> Tensor {
         let x = rms_norm(x, &self.layer_norm, EPSILON);
         let [count, _] = x.sizes();
         let head_dim = self.q.out_features() / self.heads;
         let project = |layer: &Linear| layer.forward(&x, Activation::None).reshape([count, self.heads, head_dim]);
-        let (q, k, v) = (project(&self.q), project(&self.k), project(&self.v));
-        let bias = position_bias(&self.relative_attention_bias, count);
-        // T5 does not divide by sqrt(D): its weights are drawn smaller instead.
-        let options = AttentionOptions { scale: 1.0, key_bias, position_bias: Some(&bias) };
-        let y = attention(&q, &k, &v, options);
-        self.o.forward(&y.reshape([count, self.heads * head_dim]), Activation::None)
+        let [q, k, v] = [&self.q, &self.k, &self.v].map(project);
+        let attend = |start: usize, length: usize| {
+            let bias = position_bias(&self.relative_attention_bias, length);
+            // T5 does not divide by sqrt(D): its weights are drawn smaller instead.
+            let options = AttentionOptions { scale: 1.0, key_bias: prompts.key_bias, position_bias: Some(&bias) };
+            let [q, k, v] = [&q, &k, &v].map(|rows| rows.narrow(0, start, length));
+            attention(&q, &k, &v, options).reshape([length, self.heads * head_dim])
+        };
+        let y = match *prompts.lengths {
+            [length] => attend(0, length),
+            _ => {
+                let mut start = 0;
+                let mut all = room_for_rows(&q.reshape([count, self.heads * head_dim]), count);
+                for &length in prompts.lengths {
+                    put_rows(&mut all, start, &attend(start, length));
+                    start += length;
+                }
+                all
+            }
+        };
+        self.o.forward(&y, Activation::None)
     }
 }
 

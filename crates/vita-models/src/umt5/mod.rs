@@ -16,7 +16,7 @@ use vita_ops::{embedding, rms_norm, to_f32};
 use vita_tensor::{DType, Tensor};
 use vita_weights::{Result, Weight, Weights};
 
-use block::Block;
+use block::{Block, Prompts};
 pub use config::Config;
 pub use input::InputError;
 
@@ -69,22 +69,34 @@ impl Umt5 {
     /// # Errors
     /// Without ids, or with one that the vocabulary does not have.
     pub fn encode(&self, ids: &[u32]) -> Result<Tensor, InputError> {
-        match self.encode_with(ids, &mut |_| ControlFlow::Continue(()))? {
-            ControlFlow::Continue(out) => Ok(out),
+        match self.encode_all(&[ids], &mut |_| ControlFlow::Continue(()))? {
+            ControlFlow::Continue(mut out) => Ok(out.remove(0)),
             ControlFlow::Break(()) => unreachable!("never told to stop"),
         }
     }
 
-    /// Like [`Umt5::encode`]; says after each block how many are done, and stops there when told to.
+    /// Like [`Umt5::encode`] for several prompts at once, which costs little more than one: a few tokens take as long as
+    /// the weights take to be read. Says after each block how many are done, and stops there when told to.
     ///
     /// # Errors
     /// Like [`Umt5::encode`].
-    pub fn encode_with(
+    pub fn encode_all(
         &self,
-        ids: &[u32],
+        prompts: &[&[u32]],
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<(), Tensor>, InputError> {
-        self.run(ids, None, watch)
+    ) -> Result<ControlFlow<(), Vec<Tensor>>, InputError> {
+        prompts.iter().try_for_each(|ids| self.check(ids))?;
+        let lengths: Vec<usize> = prompts.iter().map(|ids| ids.len()).collect();
+        let rows = match self.run(&prompts.concat(), &Prompts { lengths: &lengths, key_bias: None }, watch) {
+            ControlFlow::Continue(rows) => rows,
+            ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+        };
+        let mut start = 0;
+        let of_prompt = |&length: &usize| {
+            start += length;
+            to_f32(&rows.narrow(0, start - length, length))
+        };
+        Ok(ControlFlow::Continue(lengths.iter().map(of_prompt).collect()))
     }
 
     /// A padded row of a batch, as transformers takes it: `[L, C]`, where rows of masked tokens
@@ -103,8 +115,8 @@ impl Umt5 {
         let mask = &mask[..=last];
         let hidden: Vec<f32> = mask.iter().map(|&shown| if shown { 0.0 } else { f32::NEG_INFINITY }).collect();
         let key_bias = mask.contains(&false).then_some(&hidden[..]);
-        let ControlFlow::Continue(known) = self.run(&ids[..=last], key_bias, &mut |_| ControlFlow::Continue(()))?
-        else {
+        let prompts = Prompts { lengths: &[last + 1], key_bias };
+        let ControlFlow::Continue(known) = self.run(&ids[..=last], &prompts, &mut |_| ControlFlow::Continue(())) else {
             unreachable!("never told to stop")
         };
         let rows = known.f32s().chunks_exact(self.config.dim).zip(mask);
@@ -116,24 +128,22 @@ impl Umt5 {
         Ok(out)
     }
 
+    /// ids: those of all prompts, one after the other, known to be in the vocabulary.
     fn run(
         &self,
         ids: &[u32],
-        key_bias: Option<&[f32]>,
+        prompts: &Prompts,
         watch: &mut dyn FnMut(usize) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<(), Tensor>, InputError> {
-        if ids.is_empty() {
-            return Err(InputError::Empty);
-        }
-        self.check(ids)?;
+    ) -> ControlFlow<(), Tensor> {
         let mut x = self.embed(ids);
+        let mut ahead = self.block.iter();
+        ahead.by_ref().take(1).for_each(Block::read_ahead);
         for (index, block) in self.block.iter().enumerate() {
-            x = block.forward(x, key_bias);
-            if watch(index + 1).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+            ahead.by_ref().take(1).for_each(Block::read_ahead);
+            x = block.forward(x, prompts);
+            watch(index + 1)?;
         }
-        Ok(ControlFlow::Continue(rms_norm(&x, &self.final_layer_norm, EPSILON)))
+        ControlFlow::Continue(rms_norm(&x, &self.final_layer_norm, EPSILON))
     }
 
     fn embed(&self, ids: &[u32]) -> Tensor {
@@ -145,6 +155,9 @@ impl Umt5 {
     }
 
     fn check(&self, ids: &[u32]) -> Result<(), InputError> {
+        if ids.is_empty() {
+            return Err(InputError::Empty);
+        }
         let vocab_size = self.config.vocab_size;
         match ids.iter().position(|&id| id as usize >= vocab_size) {
             Some(index) => Err(InputError::Id { id: ids[index], index, vocab_size }),

@@ -1,15 +1,16 @@
 //! Attention of the video to itself, and to the prompt.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use vita_ops::{Activation, AttentionOptions, Linear, add, attention, rms_norm, rope};
+use vita_ops::{Activation, AttentionOptions, Card, Linear, add, attention, rms_norm, rope, scale};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
 use super::adapt::Change;
-use super::layers::{linear, small};
+use super::layers::{linear, on_card, small};
 use super::layout::{Layout, Part};
-use super::{Config, NagNumbers, Result, enhance, nag};
+use super::{Config, Error, NagNumbers, Result, enhance, nag};
 
 /// What both kinds are made of.
 #[derive(Clone)]
@@ -44,6 +45,10 @@ impl SelfAttention {
         self.0.change(name, change);
     }
 
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        self.0.to_card(card).map(Self)
+    }
+
     /// `rows` gives a part's normalised and modulated rows, `[l, C]`; `weight` is that of Enhance-A-Video.
     pub fn project(&self, layout: &Layout, weight: Option<f32>, rows: impl Fn(&Part) -> Tensor) -> Projected {
         let Self(layers) = self;
@@ -63,12 +68,14 @@ impl SelfAttention {
     pub fn forward(&self, part: &Part, all: &Projected) -> Tensor {
         let Self(layers) = self;
         let y = attention(&part.of(&all.q), &all.k, &all.v, options(None));
-        let mut y = layers.o.forward(&rows(y), Activation::None);
+        let y = layers.o.forward(&rows(y), Activation::None);
         // The projection's bias too, as in the wrapper.
-        if all.factor != 1.0 {
-            y.f32s_mut().iter_mut().for_each(|value| *value *= all.factor);
-        }
-        y
+        if all.factor == 1.0 { y } else { scale(y, all.factor) }
+    }
+
+    /// Asks for the weights' pages, see [`Linear::read_ahead`].
+    pub fn read_ahead(&self) {
+        self.0.layers().into_iter().for_each(Linear::read_ahead);
     }
 
     pub fn size_bytes(&self) -> usize {
@@ -106,7 +113,25 @@ pub struct NagKeys<'a> {
     pub numbers: NagNumbers,
 }
 
+/// Keys and values of all prompts and pictures of a job in one block.
+pub struct AllKeys {
+    text: KeyValues,
+    images: Vec<KeyValues>,
+}
+
+impl AllKeys {
+    /// Those of a prompt: rows of the texts, the bias of its keys, and which picture.
+    pub fn of(&self, rows: Range<usize>, text_bias: Option<Arc<[f32]>>, image: Option<usize>) -> CrossKeys {
+        let text = KeyValues {
+            k: self.text.k.narrow(0, rows.start, rows.len()),
+            v: self.text.v.narrow(0, rows.start, rows.len()),
+        };
+        CrossKeys { text, text_bias, image: image.and_then(|index| self.images.get(index).cloned()) }
+    }
+}
+
 /// `[S, H, D]` each.
+#[derive(Clone)]
 struct KeyValues {
     k: Tensor,
     v: Tensor,
@@ -135,18 +160,27 @@ impl CrossAttention {
         }
     }
 
-    /// text: `[S, C]`; image: `[n, C]`, left out where the model has no branch for it.
-    pub fn keys(&self, text: &Tensor, text_bias: Option<Arc<[f32]>>, image: Option<&Tensor>) -> CrossKeys {
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        let image = self.image.as_ref().map(|ImageLayers { k_img, v_img, norm_k_img }| {
+            let (k_img, v_img) = (k_img.to_card(card)?, v_img.to_card(card)?);
+            Ok::<_, Error>(ImageLayers { k_img, v_img, norm_k_img: on_card(card, norm_k_img)? })
+        });
+        Ok(Self { layers: self.layers.to_card(card)?, image: image.transpose()? })
+    }
+
+    /// text: `[S, C]`, all prompts' rows; images: `[n, C]` each, left out where the model has no branch for them.
+    pub fn keys(&self, text: &Tensor, images: &[Tensor]) -> AllKeys {
         let Self { layers, image: branch } = self;
-        let image = branch.as_ref().zip(image).map(|(branch, image)| KeyValues {
+        let of_image = |branch: &ImageLayers, image: &Tensor| KeyValues {
             k: heads(normalised(&branch.k_img, image, &branch.norm_k_img)),
             v: heads(branch.v_img.forward(image, Activation::None)),
-        });
+        };
+        let images = branch.iter().flat_map(|branch| images.iter().map(move |image| of_image(branch, image))).collect();
         let text = KeyValues {
             k: heads(normalised(&layers.k, text, &layers.norm_k)),
             v: heads(layers.v.forward(text, Activation::None)),
         };
-        CrossKeys { text, text_bias, image }
+        AllKeys { text, images }
     }
 
     /// x: `[l, C]`. Returns `[l, C]`.
@@ -163,6 +197,19 @@ impl CrossAttention {
         }
         drop(q);
         layers.o.forward(&rows(y), Activation::None)
+    }
+
+    /// Asks for the pages of the weights that [`Self::keys`] needs.
+    pub fn read_ahead_keys(&self) {
+        let Self { layers, image } = self;
+        [&layers.k, &layers.v].into_iter().for_each(Linear::read_ahead);
+        let image = image.iter().flat_map(|image| [&image.k_img, &image.v_img]);
+        image.for_each(Linear::read_ahead);
+    }
+
+    /// Asks for the pages of the weights that [`Self::forward`] needs.
+    pub fn read_ahead(&self) {
+        [&self.layers.q, &self.layers.o].into_iter().for_each(Linear::read_ahead);
     }
 
     pub fn size_bytes(&self) -> usize {
@@ -199,8 +246,24 @@ impl Attention {
         change.tensor(&format!("{name}.norm_k.weight"), norm_k);
     }
 
+    fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        let Self { q, k, v, o, norm_q, norm_k } = self;
+        Ok(Self {
+            q: q.to_card(card)?,
+            k: k.to_card(card)?,
+            v: v.to_card(card)?,
+            o: o.to_card(card)?,
+            norm_q: on_card(card, norm_q)?,
+            norm_k: on_card(card, norm_k)?,
+        })
+    }
+
     fn size_bytes(&self) -> usize {
-        [&self.q, &self.k, &self.v, &self.o].into_iter().map(Linear::size_bytes).sum()
+        self.layers().into_iter().map(Linear::size_bytes).sum()
+    }
+
+    fn layers(&self) -> [&Linear; 4] {
+        [&self.q, &self.k, &self.v, &self.o]
     }
 }
 

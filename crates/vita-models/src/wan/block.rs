@@ -1,7 +1,9 @@
 //! One block: self-attention over video tokens, cross-attention to the prompt, then an MLP, each
 //! added to the stream `x`. Follows `WanAttentionBlock` of Wan2.2.
 
-use vita_ops::{Activation, Affine, add, gated_add, layer_norm};
+use std::sync::Arc;
+
+use vita_ops::{Activation, Affine, Card, add, gated_add, layer_norm};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
@@ -51,6 +53,17 @@ impl Block {
         ffn.change(&format!("{name}.ffn"), change);
     }
 
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        let Self { modulation, self_attn, norm3, cross_attn, ffn } = self;
+        Ok(Self {
+            modulation: modulation.to_card(card)?,
+            self_attn: self_attn.to_card(card)?,
+            norm3: norm3.to_card(card)?,
+            cross_attn: cross_attn.to_card(card)?,
+            ffn: ffn.to_card(card)?,
+        })
+    }
+
     /// x: `[L, C]`, e: `[1 or T, 6, C]`, enhance: the weight of Enhance-A-Video. Returns `[L, C]`.
     pub fn forward(&self, x: Tensor, e: &Tensor, prompt: BlockPrompt, layout: &Layout, enhance: Option<f32>) -> Tensor {
         let [shift1, scale1, gate1, shift2, scale2, gate2] =
@@ -78,6 +91,13 @@ impl Block {
     /// Keys and values of a prompt, see [`CrossAttention::keys`].
     pub fn cross_attn(&self) -> &CrossAttention {
         &self.cross_attn
+    }
+
+    /// Asks for the pages of the weights that [`Self::forward`] needs, see [`vita_ops::Linear::read_ahead`].
+    pub fn read_ahead(&self) {
+        self.self_attn.read_ahead();
+        self.cross_attn.read_ahead();
+        self.ffn.read_ahead();
     }
 
     pub fn size_bytes(&self) -> usize {

@@ -1,11 +1,13 @@
 //! What enters the blocks besides the video: the timestep, and the features of an image.
 
-use vita_ops::{Activation, Linear, add, to_f32};
+use std::sync::Arc;
+
+use vita_ops::{Activation, Card, Linear, add, to_f32};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
 use super::adapt::Change;
-use super::layers::{LayerNorm, Mlp, linear, small};
+use super::layers::{LayerNorm, Mlp, linear, on_card, small};
 use super::{Config, ImageConfig, Result};
 
 /// `time_embedding` and `time_projection`.
@@ -37,6 +39,12 @@ impl TimeEmbedding {
     pub fn change(&mut self, change: &mut Change) {
         self.time_embedding.change("time_embedding", change);
         change.linear("time_projection.1", &mut self.time_projection);
+    }
+
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        let Self { time_embedding, time_projection, freq_dim } = self;
+        let time_embedding = time_embedding.to_card(card)?;
+        Ok(Self { time_embedding, time_projection: time_projection.to_card(card)?, freq_dim: *freq_dim })
     }
 
     /// timesteps: `1000 * sigma`, one for the video or one a latent frame.
@@ -104,6 +112,17 @@ impl ImageEmbedding {
         if let Some(emb_pos) = emb_pos {
             change.tensor("img_emb.emb_pos", emb_pos);
         }
+    }
+
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        let Self { proj_0, proj_1, proj_3, proj_4, emb_pos } = self;
+        Ok(Self {
+            proj_0: proj_0.to_card(card)?,
+            proj_1: proj_1.to_card(card)?,
+            proj_3: proj_3.to_card(card)?,
+            proj_4: proj_4.to_card(card)?,
+            emb_pos: emb_pos.as_ref().map(|table| on_card(card, table)).transpose()?,
+        })
     }
 
     /// features: `[n, image_dim]`, 257 an image. Returns `[n, C]`; with a table of positions, at most as many rows

@@ -12,6 +12,9 @@ pub enum Error {
     /// The checkpoint does not fit.
     #[error(transparent)]
     Weights(#[from] vita_weights::Error),
+    /// The card has no room, or does not answer.
+    #[error(transparent)]
+    Card(#[from] vita_tensor::Failure),
     /// Sizes that no Wan transformer has.
     #[error("`{file}` does not fit a Wan transformer: {problem}")]
     Sizes {

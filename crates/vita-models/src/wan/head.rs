@@ -1,6 +1,8 @@
 //! From tokens to the velocity's patches.
 
-use vita_ops::{Activation, Linear};
+use std::sync::Arc;
+
+use vita_ops::{Activation, Card, Linear};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
@@ -21,13 +23,17 @@ impl Head {
         let patch: usize = Config::PATCH.iter().product();
         Ok(Self {
             modulation: Modulation::load(weights, 2, config.dim)?,
-            head: linear(weights, "head", patch * config.out_dim, config.dim)?,
+            head: linear(weights, "head", patch * config.out_dim, config.dim)?.precise(),
         })
     }
 
     pub fn change(&mut self, change: &mut Change) {
         self.modulation.change("head", change);
         change.linear("head.head", &mut self.head);
+    }
+
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        Ok(Self { modulation: self.modulation.to_card(card)?, head: self.head.to_card(card)? })
     }
 
     /// x: `[L, C]`, e: `[1 or T, C]`. Returns `[L, 4 * out_dim]`, channels innermost.

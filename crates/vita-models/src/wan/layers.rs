@@ -1,6 +1,8 @@
 //! Small layers that several parts are made of, and how they are loaded.
 
-use vita_ops::{Activation, Affine, Linear, layer_norm, to_f32};
+use std::sync::Arc;
+
+use vita_ops::{Activation, Affine, Card, Linear, add_row, layer_norm, to_card, to_f32};
 use vita_tensor::{DType, Tensor};
 use vita_weights::{Weight, Weights};
 
@@ -22,6 +24,15 @@ pub fn small(weights: &Weights, name: &str, dims: &[usize]) -> Result<Tensor> {
     Ok(weights.get(name, dims)?.to_contiguous_f32())
 }
 
+/// A small tensor on a card.
+pub fn on_card(card: &Arc<Card>, x: &Tensor) -> Result<Tensor> {
+    let x = to_card(card, x);
+    match x.failure() {
+        Some(failure) => Err(failure.clone().into()),
+        None => Ok(x),
+    }
+}
+
 /// `layer_norm(x) * weight + bias`.
 #[derive(Clone)]
 pub struct LayerNorm {
@@ -38,6 +49,11 @@ impl LayerNorm {
     pub fn change(&mut self, name: &str, change: &mut Change) {
         change.tensor(&format!("{name}.weight"), &mut self.weight);
         change.tensor(&format!("{name}.bias"), &mut self.bias);
+    }
+
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        let Self { weight, bias, epsilon } = self;
+        Ok(Self { weight: on_card(card, weight)?, bias: on_card(card, bias)?, epsilon: *epsilon })
     }
 
     /// x: `[L, C]`. Returns `[L, C]`.
@@ -69,11 +85,22 @@ impl Mlp {
         change.linear(&format!("{name}.2"), &mut self.layer_2);
     }
 
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        let Self { layer_0, activation, layer_2 } = self;
+        Ok(Self { layer_0: layer_0.to_card(card)?, activation: *activation, layer_2: layer_2.to_card(card)? })
+    }
+
     /// x: `[L, in]`, by value so that it is gone before the result is there. Returns `[L, out]`.
     pub fn forward(&self, x: Tensor) -> Tensor {
         let hidden = self.layer_0.forward(&x, self.activation);
         drop(x);
         self.layer_2.forward(&hidden, Activation::None)
+    }
+
+    /// Asks for the weights' pages, see [`Linear::read_ahead`].
+    pub fn read_ahead(&self) {
+        self.layer_0.read_ahead();
+        self.layer_2.read_ahead();
     }
 
     pub fn size_bytes(&self) -> usize {
@@ -98,13 +125,11 @@ impl Modulation {
 
     /// Row `index` plus each row of `e`: `[T, C]`. Returns `[T, C]`.
     pub fn plus(&self, index: usize, e: &Tensor) -> Tensor {
-        let mut sum = to_f32(e);
-        let row = self.0.select(0, index);
-        let row = row.f32s();
-        for values in sum.f32s_mut().chunks_exact_mut(row.len()) {
-            values.iter_mut().zip(row).for_each(|(value, learned)| *value += learned);
-        }
-        sum
+        add_row(to_f32(e), &self.0.select(0, index))
+    }
+
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        Ok(Self(on_card(card, &self.0)?))
     }
 
     pub fn size_bytes(&self) -> usize {

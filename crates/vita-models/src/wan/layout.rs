@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use vita_ops::{RopeTable, patchify, rope_frequencies, unpatchify};
+use vita_ops::{RopeTable, patchify, put_rows, room_for_rows, rope_frequencies, unpatchify};
 use vita_tensor::Tensor;
 
 use super::{Config, Error, Result};
@@ -107,7 +107,7 @@ impl Layout {
         if rest.is_empty() {
             return pieces;
         }
-        let mut whole = pieces.each_ref().map(|piece| Tensor::scratch([self.token_count(), piece.dims()[1]]));
+        let mut whole = pieces.each_ref().map(|piece| room_for_rows(piece, self.token_count()));
         let mut put = |part: &Part, pieces: [Tensor; N]| {
             whole.iter_mut().zip(pieces).for_each(|(whole, piece)| part.put(whole, &piece));
         };
@@ -145,9 +145,7 @@ impl Part {
     }
 
     fn put(&self, x: &mut Tensor, rows: &Tensor) {
-        let [_, width] = x.sizes();
-        let range = self.tokens.start * width..self.tokens.end * width;
-        x.f32s_mut()[range].copy_from_slice(rows.f32s());
+        put_rows(x, self.tokens.start, rows);
     }
 }
 

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use vita_ops::{Activation, Linear};
+use vita_ops::{Activation, Card, Linear, put_rows};
 use vita_tensor::Tensor;
 use vita_weights::{Lora, Weights};
 
 use super::adapt::{Change, unused};
-use super::attention::NagKeys;
+use super::attention::{CrossAttention, NagKeys};
 use super::block::{Block, BlockPrompt};
 use super::embedding::{ImageEmbedding, Time, TimeEmbedding};
 use super::head::Head;
@@ -17,6 +17,9 @@ use super::{Cached, Config, Context, Error, Layout, LayoutOptions, Pass, Prompt,
 
 /// Told after each block: how many are done, of how many. `Break` stops with [`Error::Cancelled`].
 pub type OnBlock<'a> = &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>;
+
+/// Blocks whose keys' weights are asked for before they are needed; each has little for the disk to do.
+const AHEAD: usize = 4;
 
 /// A loaded Wan transformer.
 #[derive(Clone)]
@@ -76,6 +79,23 @@ impl Wan {
         Ok(adapted)
     }
 
+    /// The same network with all its weights on a card, in the formats they are stored in.
+    ///
+    /// # Errors
+    /// If there is no room, or the card does not answer.
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        let Self { config, patch_embedding, text_embedding, time, img_emb, blocks, head } = self;
+        Ok(Self {
+            config: *config,
+            patch_embedding: patch_embedding.to_card(card)?,
+            text_embedding: text_embedding.to_card(card)?,
+            time: time.to_card(card)?,
+            img_emb: img_emb.as_ref().map(|layers| layers.to_card(card)).transpose()?,
+            blocks: blocks.iter().map(|block| block.to_card(card)).collect::<Result<_>>()?,
+            head: head.to_card(card)?,
+        })
+    }
+
     fn change(&mut self, change: &mut Change) {
         let Self { config: _, patch_embedding, text_embedding, time, img_emb, blocks, head } = self;
         change.linear("patch_embedding", patch_embedding);
@@ -119,20 +139,54 @@ impl Wan {
     /// # Errors
     /// If a shape does not fit, or the model takes no features.
     pub fn context(&self, prompt: &Prompt, image: Option<&Tensor>) -> Result<Context> {
-        let text_dim = self.config.text_dim;
-        if prompt.rows().dims()[1] != text_dim {
+        Ok(self.contexts(&[(prompt, image)])?.remove(0))
+    }
+
+    /// [`Self::context`] of all prompts of a job at once, which costs little more than one: the weights are read once,
+    /// and an image that several prompts share is embedded once.
+    ///
+    /// # Errors
+    /// As [`Self::context`].
+    pub fn contexts(&self, prompts: &[(&Prompt, Option<&Tensor>)]) -> Result<Vec<Context>> {
+        let &Config { dim, text_dim, .. } = &self.config;
+        if let Some((prompt, _)) = prompts.iter().find(|(prompt, _)| prompt.rows().dims()[1] != text_dim) {
             return Err(Error::Prompt { found: prompt.rows().dims(), text_dim });
         }
-        let image = image.map(|features| self.embed_image(features)).transpose()?;
-        let text = self.text_embedding.forward(prompt.rows().clone());
-        let bias: Option<Arc<[f32]>> = prompt.key_bias().map(Arc::from);
-        let keys = |block: &Block| block.cross_attn().keys(&text, bias.clone(), image.as_ref());
-        Ok(Context {
-            blocks: self.blocks.iter().map(keys).collect(),
-            dim: self.config.dim,
-            text_keys: prompt.key_count(),
-            image_keys: image.as_ref().map_or(0, |image| image.dims()[0]),
-        })
+        let mut features: Vec<&Tensor> = Vec::new();
+        for image in prompts.iter().filter_map(|(_, image)| *image) {
+            if !features.iter().any(|known| known.is_same(image)) {
+                features.push(image);
+            }
+        }
+        let images = features.iter().map(|features| self.embed_image(features)).collect::<Result<Vec<_>>>()?;
+        let mut contexts = Vec::with_capacity(prompts.len());
+        let mut parts = Vec::with_capacity(prompts.len());
+        let mut row_count = 0;
+        for (prompt, image) in prompts {
+            let rows = row_count..row_count + prompt.key_count();
+            row_count = rows.end;
+            let bias: Option<Arc<[f32]>> = prompt.key_bias().map(Arc::from);
+            let image = image.and_then(|image| features.iter().position(|known| known.is_same(image)));
+            let blocks = Vec::with_capacity(self.blocks.len());
+            let image_keys = image.map_or(0, |index| images[index].dims()[0]);
+            contexts.push(Context { blocks, dim, text_keys: rows.len(), image_keys });
+            parts.push((rows, bias, image));
+        }
+        let mut rows = Tensor::scratch([row_count, text_dim]);
+        for ((prompt, _), (range, ..)) in prompts.iter().zip(&parts) {
+            put_rows(&mut rows, range.start, prompt.rows());
+        }
+        let text = self.text_embedding.forward(rows);
+        let mut ahead = self.blocks.iter().map(Block::cross_attn);
+        ahead.by_ref().take(AHEAD).for_each(CrossAttention::read_ahead_keys);
+        for block in &self.blocks {
+            ahead.by_ref().take(1).for_each(CrossAttention::read_ahead_keys);
+            let all = block.cross_attn().keys(&text, &images);
+            for (context, (rows, bias, image)) in contexts.iter_mut().zip(&parts) {
+                context.blocks.push(all.of(rows.clone(), bias.clone(), *image));
+            }
+        }
+        Ok(contexts)
     }
 
     /// The velocity of a noisy latent.
@@ -191,6 +245,7 @@ impl Wan {
         };
         let patches = self.head.forward(&x, &time.e); // [L, 4 * out_dim]
         drop(x);
+        let patches = patches.to_host()?;
         Ok(layout.latent_of(&patches))
     }
 
@@ -204,10 +259,16 @@ impl Wan {
         pass: &Pass,
         on_block: OnBlock,
     ) -> Result<Tensor> {
+        let mut ahead = self.blocks.iter();
+        ahead.by_ref().take(1).for_each(Block::read_ahead);
         for (index, (block, keys)) in self.blocks.iter().zip(&context.blocks).enumerate() {
+            ahead.by_ref().take(1).for_each(Block::read_ahead);
             if !pass.skipped_blocks.contains(&index) {
                 let nag = pass.nag.map(|nag| NagKeys { keys: &nag.context.blocks[index], numbers: nag.numbers });
                 x = block.forward(x, &time.e0, BlockPrompt { keys, nag }, layout, pass.enhance);
+            }
+            if let Some(failure) = x.failure() {
+                return Err(failure.clone().into());
             }
             proceed(on_block(index + 1, self.blocks.len()))?;
         }

@@ -1,8 +1,13 @@
 //! GELU and SiLU, alone or as the tail of another op.
 
+mod card;
+
+pub(crate) use card::function;
+
 use pulp::{Simd, WithSimd};
 use vita_tensor::Tensor;
 
+use crate::card::Site;
 use crate::rows::for_each_run;
 use crate::simd::{Isa, erf, map_in_place, sigmoid, tanh};
 
@@ -23,7 +28,11 @@ impl Activation {
     /// Applies the function to every value of a tensor.
     #[must_use]
     pub fn forward(self, x: Tensor) -> Tensor {
-        self.forward_on(Isa::best(), x)
+        let (site, dtype, dims) = (Site::of([&x]), x.dtype(), x.dims());
+        if let Site::Host = site {
+            return self.forward_on(Isa::best(), x);
+        }
+        site.make(dtype, dims, |card| card::forward(card, self, x)).expect("not on the host")
     }
 
     /// `activation(x) * y`, as in gated feed-forward layers. Shapes are equal.

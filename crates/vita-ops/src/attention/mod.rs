@@ -1,11 +1,13 @@
 //! Softmax attention, without the `L x S` matrix of weights.
 
+mod card;
 mod cpu;
 #[cfg(test)]
 mod reference;
 
-use vita_tensor::Tensor;
+use vita_tensor::{DType, Tensor};
 
+use crate::card::Site;
 use crate::simd::Isa;
 
 /// How logits are made.
@@ -28,7 +30,8 @@ pub struct AttentionOptions<'a> {
 /// If the shapes do not fit each other.
 #[must_use]
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions) -> Tensor {
-    attention_on(Isa::best(), q, k, v, options)
+    let made = Site::of([q, k, v]).make(DType::BF16, q.dims(), |card| card::attention(card, q, k, v, options));
+    made.unwrap_or_else(|| attention_on(Isa::best(), q, k, v, options))
 }
 
 fn attention_on(isa: Isa, q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions) -> Tensor {

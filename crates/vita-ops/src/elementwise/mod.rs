@@ -2,10 +2,16 @@
 //!
 //! Each is one line of arithmetic, so its reference is written out in its test.
 
+mod card;
+
+use std::sync::Arc;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use vita_cuda::Card;
 use vita_tensor::{DType, Tensor};
 
+use crate::card::{Site, empty};
 use crate::gemm::widen_slice;
 use crate::rows::{Rows, for_each_run};
 use crate::simd::{Isa, map_in_place, zip_in_place};
@@ -13,7 +19,11 @@ use crate::simd::{Isa, map_in_place, zip_in_place};
 /// `x + y`, of equal shapes.
 #[must_use]
 pub fn add(x: Tensor, y: &Tensor) -> Tensor {
-    zip(Isa::best(), x, y, Zip::Add)
+    let (site, dtype, dims) = (Site::of([&x, y]), x.dtype(), x.dims());
+    if let Site::Host = site {
+        return zip(Isa::best(), x, y, Zip::Add);
+    }
+    site.make(dtype, dims, |card| card::gated_add(card, x, y, None)).expect("not on the host")
 }
 
 /// `x * y`, of equal shapes.
@@ -27,7 +37,40 @@ pub fn mul(x: Tensor, y: &Tensor) -> Tensor {
 /// x, y: `[L, C]`, gate: `[T, C]`; `T` divides `L`.
 #[must_use]
 pub fn gated_add(x: Tensor, y: &Tensor, gate: &Tensor) -> Tensor {
-    gated_add_on(Isa::best(), x, y, gate)
+    let (site, dtype, dims) = (Site::of([&x, y, gate]), x.dtype(), x.dims());
+    if let Site::Host = site {
+        return gated_add_on(Isa::best(), x, y, gate);
+    }
+    site.make(dtype, dims, |card| card::gated_add(card, x, y, Some(gate))).expect("not on the host")
+}
+
+/// `x + row` for each row of x. x: `[L, C]`, row: `[C]`.
+///
+/// # Panics
+/// If the row is of another width.
+#[must_use]
+pub fn add_row(mut x: Tensor, row: &Tensor) -> Tensor {
+    let [_, width] = x.sizes();
+    assert_eq!(row.sizes(), [width], "a row for {}", x.dims());
+    let (site, dtype, dims) = (Site::of([&x, row]), x.dtype(), x.dims());
+    if let Site::Host = site {
+        let row = to_f32(row);
+        for values in x.f32s_mut().chunks_exact_mut(width.max(1)) {
+            values.iter_mut().zip(row.f32s()).for_each(|(value, term)| *value += term);
+        }
+        return x;
+    }
+    site.make(dtype, dims, |card| card::add_row(card, x, row)).expect("not on the host")
+}
+
+/// `x * factor`.
+#[must_use]
+pub fn scale(mut x: Tensor, factor: f32) -> Tensor {
+    let made = Site::of([&x]).make(x.dtype(), x.dims(), |card| card::scale(card, &x, factor));
+    made.unwrap_or_else(|| {
+        for_each_run(x.f32s_mut(), 1, |_, values| Isa::best().run(Scale { values, by: factor }));
+        x
+    })
 }
 
 /// `sum of factor * tensor`, of equal shapes, added up in the order given.
@@ -37,6 +80,10 @@ pub fn gated_add(x: Tensor, y: &Tensor, gate: &Tensor) -> Tensor {
 #[must_use]
 pub fn combine(terms: &[(f32, &Tensor)]) -> Tensor {
     let [(first_factor, first), rest @ ..] = terms else { panic!("a sum of no tensors") };
+    if let site @ (Site::Card(_) | Site::Failed(_)) = Site::of(terms.iter().map(|(_, term)| *term)) {
+        let sum = site.make(DType::F32, first.dims(), |card| card::sum(card, terms));
+        return sum.expect("not on the host");
+    }
     let isa = Isa::best();
     let mut sum = first.to_contiguous_f32();
     for_each_run(sum.f32s_mut(), 1, |_, values| isa.run(Scale { values, by: *first_factor }));
@@ -66,9 +113,37 @@ pub fn scale_bias_channels(x: &Tensor, scale: &[f32], shift: &[f32]) -> Tensor {
     y
 }
 
+/// `[count, C]` of unspecified content, where `like`, `[.., C]`, lies and of its type: for [`put_rows`].
+#[must_use]
+pub fn room_for_rows(like: &Tensor, count: usize) -> Tensor {
+    let dims = [count, *like.dims().last().expect("rows have an axis")];
+    let made = Site::of([like]).make(like.dtype(), dims, |card| empty(card, like.dtype(), dims));
+    made.unwrap_or_else(|| Tensor::scratch(dims))
+}
+
+/// Writes rows over those of `whole` from `start` on. whole: `[L, C]`, rows: `[l, C]`.
+///
+/// # Panics
+/// If they do not fit there.
+pub fn put_rows(whole: &mut Tensor, start: usize, rows: &Tensor) {
+    let ([_, width], [count, row_width]) = (whole.sizes(), rows.sizes());
+    assert_eq!(row_width, width, "rows for {}", whole.dims());
+    if let site @ (Site::Card(_) | Site::Failed(_)) = Site::of([&*whole, rows]) {
+        let (dtype, dims) = (whole.dtype(), whole.dims());
+        let put = |card: &Arc<Card>| card::put_rows(card, whole, start, rows);
+        *whole = site.make(dtype, dims, put).expect("not on the host");
+        return;
+    }
+    whole.f32s_mut()[start * width..][..count * width].copy_from_slice(to_f32(rows).f32s());
+}
+
 /// A contiguous `f32` tensor of the same values: `x` itself where it already is one.
 #[must_use]
 pub fn to_f32(x: &Tensor) -> Tensor {
+    if !x.is_on_host() {
+        let as_is = x.failure().is_some() || (x.is_contiguous() && x.dtype() == DType::F32);
+        return if as_is { x.clone() } else { card::to_f32(x) };
+    }
     let isa = Isa::best();
     match (x.is_contiguous(), x.dtype()) {
         (true, DType::F32) if x.try_f32s().is_some() => x.clone(),

@@ -1,5 +1,6 @@
 //! Weights in their stored dtype, turned and widened to `f32` a panel at a time.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use half::f16;
@@ -9,6 +10,7 @@ use rayon::prelude::*;
 use vita_tensor::{BLOCK_LEN_MAX, Block, DType, Tensor};
 
 use super::{BLOCK, PANEL};
+use crate::pages::read_ahead;
 use crate::simd::Isa;
 
 /// A weight `[N, K]` that is multiplied by in panels of [`PANEL`] of its rows, zeros beyond.
@@ -19,6 +21,8 @@ pub(crate) struct Packed {
     data: Data,
     /// `N`.
     pub rows: usize,
+    /// `K`.
+    pub columns: usize,
     /// `K`, rounded up to [`BLOCK`].
     pub depth: usize,
 }
@@ -40,7 +44,7 @@ impl Packed {
             dtype if dtype.block().is_some() => Data::Rows(weight.clone()),
             other => panic!("weights of {other}"),
         };
-        Self { data, rows, depth: columns.next_multiple_of(BLOCK) }
+        Self { data, rows, columns, depth: columns.next_multiple_of(BLOCK) }
     }
 
     /// Bytes held, whether they are this process's own or a mapped file's.
@@ -48,6 +52,28 @@ impl Packed {
         match &self.data {
             Data::Panels(values) => size_of_val(&values[..]),
             Data::Rows(weight) => weight.size_bytes(),
+        }
+    }
+
+    /// What it was made of, row after row.
+    pub fn stored(&self) -> (DType, Cow<'_, [u8]>) {
+        match &self.data {
+            Data::Rows(weight) => (weight.dtype(), Cow::Borrowed(weight.bytes())),
+            Data::Panels(values) => {
+                let mut rows = Vec::with_capacity(self.rows * self.columns);
+                for row in 0..self.rows {
+                    let panel = &values[row / PANEL * self.depth * PANEL..];
+                    rows.extend((0..self.columns).map(|column| panel[column * PANEL + row % PANEL]));
+                }
+                (DType::F32, Cow::Owned(bytemuck::cast_slice(&rows).to_vec()))
+            }
+        }
+    }
+
+    /// Asks for the pages of its file, where it lies in one.
+    pub fn read_ahead(&self) {
+        if let Data::Rows(weight) = &self.data {
+            read_ahead(weight.bytes());
         }
     }
 

@@ -1,14 +1,17 @@
 //! Linear layer: `y = activation(x W^T * scale + x D^T + bias)`, with changes `D` of its weight beside it.
 
+mod card;
 mod cpu;
 #[cfg(test)]
 mod reference;
 
 use std::sync::Arc;
 
-use vita_tensor::{DType, Tensor};
+use vita_cuda::Card;
+use vita_tensor::{DType, Failure, Tensor};
 
 use crate::Activation;
+use crate::card::Site;
 use crate::gemm::{Finish, Packed, multiply, multiply_add};
 use crate::rows::Rows;
 use crate::simd::Isa;
@@ -17,14 +20,27 @@ use crate::simd::Isa;
 /// clone is the clone's own.
 #[derive(Clone)]
 pub struct Linear {
+    layer: Layer,
+    in_features: usize,
+    out_features: usize,
+    /// Whether a card's answer is f32 whatever is asked.
+    precise: bool,
+}
+
+#[derive(Clone)]
+enum Layer {
+    Host(OnHost),
+    Card(Arc<card::OnCard>),
+}
+
+#[derive(Clone)]
+struct OnHost {
     weight: Arc<Packed>,
     /// Per-tensor factor of 8-bit weights.
     scale: f32,
     bias: Option<Arc<[f32]>>,
     /// Added to the weight, one after the other.
     deltas: Vec<Delta>,
-    in_features: usize,
-    out_features: usize,
 }
 
 /// A change of a weight.
@@ -48,7 +64,44 @@ impl Linear {
             Arc::from(bias.to_vec())
         });
         let (weight, scale) = (packed(weight), scale.unwrap_or(1.0));
-        Self { weight, scale, bias, deltas: Vec::new(), in_features, out_features }
+        let layer = Layer::Host(OnHost { weight, scale, bias, deltas: Vec::new() });
+        Self { layer, in_features, out_features, precise: false }
+    }
+
+    /// The same layer, whose answers on a card are f32: what leaves a network. Others answer in the type they are asked
+    /// in.
+    #[must_use]
+    pub fn precise(self) -> Self {
+        Self { precise: true, ..self }
+    }
+
+    /// The same layer with its weight on a card, in the format it is stored in; f32 becomes bf16.
+    ///
+    /// # Errors
+    /// If there is no room, the card does not answer, or it knows no such layer: widths are multiples of 8.
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
+        let Layer::Host(OnHost { weight, scale, bias, deltas }) = &self.layer else { return Ok(self.clone()) };
+        let place = |packed: &Packed| card::Weight::new(card, packed);
+        let deltas = deltas.iter().map(|delta| {
+            Ok(match delta {
+                Delta::Dense(delta) => card::Delta::Dense(place(delta)?),
+                Delta::LowRank { down, up, factor, .. } => {
+                    card::Delta::LowRank { down: place(down)?, up: place(up)?, factor: *factor }
+                }
+            })
+        });
+        let deltas = deltas.collect::<Result<_, Failure>>()?;
+        let layer = card::OnCard::new(card, place(weight)?, *scale, bias.as_deref(), deltas)?;
+        Ok(Self { layer: Layer::Card(Arc::new(layer)), ..*self })
+    }
+
+    /// # Panics
+    /// If the layer is on a card: it is changed before.
+    fn on_host(&mut self) -> &mut OnHost {
+        match &mut self.layer {
+            Layer::Host(layer) => layer,
+            Layer::Card(_) => panic!("changing a layer on a card"),
+        }
     }
 
     /// Adds `factor * up down` to the weight, which itself stays as it is. up: `[out, rank]`, down: `[rank, in]`,
@@ -59,7 +112,7 @@ impl Linear {
     pub fn add_low_rank(&mut self, up: &Tensor, down: &Tensor, factor: f32) {
         let [rank, in_features] = down.sizes();
         assert_eq!((up.sizes(), in_features), ([self.out_features, rank], self.in_features), "up and down");
-        self.deltas.push(Delta::LowRank { down: packed(down), up: packed(up), rank, factor });
+        self.on_host().deltas.push(Delta::LowRank { down: packed(down), up: packed(up), rank, factor });
     }
 
     /// Adds `factor * delta` to the weight, which itself stays as it is. delta: `[out, in]`, any float dtype.
@@ -68,7 +121,7 @@ impl Linear {
     /// If the shape is another.
     pub fn add_weight(&mut self, delta: &Tensor, factor: f32) {
         assert_eq!(delta.sizes(), [self.out_features, self.in_features], "delta");
-        self.deltas.push(Delta::Dense(packed(&crate::combine(&[(factor, delta)]))));
+        self.on_host().deltas.push(Delta::Dense(packed(&crate::combine(&[(factor, delta)]))));
     }
 
     /// Adds `factor * delta` to the bias. delta: `[out]`, any float dtype.
@@ -77,9 +130,10 @@ impl Linear {
     /// If the shape is another.
     pub fn add_bias(&mut self, delta: &Tensor, factor: f32) {
         assert_eq!(delta.sizes(), [self.out_features], "delta");
-        let mut bias = self.bias.as_ref().map_or_else(|| vec![0.0; self.out_features], |bias| bias.to_vec());
+        let layer = self.on_host();
+        let mut bias = layer.bias.as_ref().map_or_else(|| vec![0.0; delta.element_count()], |bias| bias.to_vec());
         bias.iter_mut().zip(delta.to_vec()).for_each(|(bias, delta)| *bias += factor * delta);
-        self.bias = Some(bias.into());
+        layer.bias = Some(bias.into());
     }
 
     /// x: `[.., in]`, any strides. Returns `[.., out]`.
@@ -95,7 +149,50 @@ impl Linear {
         let last = dims.last_mut().expect("x has an axis");
         assert_eq!(*last, self.in_features, "linear of {} features", self.in_features);
         *last = self.out_features;
-        let mut y = Tensor::scratch(&dims[..]);
+        match &self.layer {
+            Layer::Host(layer) => layer.forward(isa, x, activation, &dims),
+            Layer::Card(layer) => {
+                let dtype = if self.precise || x.dtype() == DType::F32 { DType::F32 } else { DType::BF16 };
+                let site = Site::of([x]).or(layer.card());
+                let made = site.make(dtype, &dims[..], |_| layer.forward(x, activation, dtype));
+                made.expect("a layer on a card works there")
+            }
+        }
+    }
+
+    /// Width of the input.
+    pub fn in_features(&self) -> usize {
+        self.in_features
+    }
+
+    /// Width of the output.
+    pub fn out_features(&self) -> usize {
+        self.out_features
+    }
+
+    /// Bytes that the packed weight and the bias take, without what was added to the weight.
+    pub fn size_bytes(&self) -> usize {
+        match &self.layer {
+            Layer::Host(layer) => {
+                layer.weight.size_bytes() + layer.bias.as_ref().map_or(0, |bias| size_of_val(&bias[..]))
+            }
+            Layer::Card(layer) => layer.size_bytes(),
+        }
+    }
+
+    /// Asks the system to read the weight from its file, where it lies in a mapped one, and returns: for layers that
+    /// come next.
+    pub fn read_ahead(&self) {
+        if let Layer::Host(layer) = &self.layer {
+            layer.weight.read_ahead();
+        }
+    }
+}
+
+impl OnHost {
+    /// dims: those of the result.
+    fn forward(&self, isa: Isa, x: &Tensor, activation: Activation, dims: &[usize]) -> Tensor {
+        let mut y = Tensor::scratch(dims);
         let rows = Rows::of(x);
         let then = Finish { scale: 1.0, bias: self.bias.as_deref(), activation };
         // What is done to the sum is done with the last of its terms.
@@ -120,21 +217,6 @@ impl Linear {
             left = rest;
         }
         y
-    }
-
-    /// Width of the input.
-    pub fn in_features(&self) -> usize {
-        self.in_features
-    }
-
-    /// Width of the output.
-    pub fn out_features(&self) -> usize {
-        self.out_features
-    }
-
-    /// Bytes that the packed weight and the bias take, without what was added to the weight.
-    pub fn size_bytes(&self) -> usize {
-        self.weight.size_bytes() + self.bias.as_ref().map_or(0, |bias| size_of_val(&bias[..]))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Normalisation of rows: layer norm (plain, affine, or modulated), RMS norm, and the L2 norm of
 //! the autoencoder. The statistics are `f32` sums over a row, as PyTorch's are.
 
+mod card;
 mod cpu;
 #[cfg(test)]
 mod reference;
 
-use vita_tensor::Tensor;
+use vita_tensor::{DType, Tensor};
 
+use crate::card::Site;
 use crate::rows::Rows;
 use crate::simd::Isa;
 use crate::{Activation, to_f32};
@@ -38,7 +40,14 @@ pub enum Affine<'a> {
 /// If the affine parts do not fit x.
 #[must_use]
 pub fn layer_norm(x: &Tensor, affine: Affine, epsilon: f32) -> Tensor {
-    layer_norm_on(Isa::best(), x, affine, epsilon)
+    let (first, second) = match affine {
+        Affine::None => (None, None),
+        Affine::Weight { weight, bias } => (Some(weight), Some(bias)),
+        Affine::Modulate { scale, shift } => (Some(scale), Some(shift)),
+    };
+    let site = Site::of([x].into_iter().chain(first).chain(second));
+    let made = site.make(DType::BF16, x.dims(), |card| card::layer_norm(card, x, affine, epsilon));
+    made.unwrap_or_else(|| layer_norm_on(Isa::best(), x, affine, epsilon))
 }
 
 /// `x / sqrt(mean(x^2) + epsilon) * weight` over each row. x: `[.., C]`, weight: `[C]`.
@@ -47,7 +56,8 @@ pub fn layer_norm(x: &Tensor, affine: Affine, epsilon: f32) -> Tensor {
 /// If the weight is not `[C]`.
 #[must_use]
 pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f32) -> Tensor {
-    rms(Isa::best(), x, weight, Rms::MeanSquare { epsilon }, Activation::None)
+    let made = Site::of([x, weight]).make(DType::BF16, x.dims(), |card| card::rms_norm(card, x, weight, epsilon));
+    made.unwrap_or_else(|| rms(Isa::best(), x, weight, Rms::MeanSquare { epsilon }, Activation::None))
 }
 
 /// `x / max(|x|, 1e-12) * sqrt(C) * gamma` over each row, then the activation: the norm of the Wan

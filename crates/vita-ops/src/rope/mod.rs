@@ -1,8 +1,13 @@
 //! Rotary position embedding over frame, row and column of a token.
 
-use pulp::{Simd, WithSimd};
-use vita_tensor::Tensor;
+mod card;
 
+use std::sync::OnceLock;
+
+use pulp::{Simd, WithSimd};
+use vita_tensor::{DType, Tensor};
+
+use crate::card::Site;
 use crate::rows::for_each_run;
 use crate::simd::Isa;
 use crate::to_f32;
@@ -13,6 +18,8 @@ pub struct RopeTable {
     cos: Vec<f32>,
     sin: Vec<f32>,
     pairs: usize,
+    /// Both on the card that asked first.
+    on_card: OnceLock<[Tensor; 2]>,
 }
 
 impl RopeTable {
@@ -46,6 +53,7 @@ impl RopeTable {
             cos: angles.iter().map(|angle| angle.cos() as f32).collect(),
             sin: angles.iter().map(|angle| angle.sin() as f32).collect(),
             pairs,
+            on_card: OnceLock::new(),
         }
     }
 
@@ -72,7 +80,13 @@ pub fn rope_frequencies(head_dim: usize, theta: f64) -> [Vec<f64>; 3] {
 /// If the table is not for `L` tokens and heads of `D`.
 #[must_use]
 pub fn rope(x: Tensor, table: &RopeTable) -> Tensor {
-    rope_on(Isa::best(), x, table)
+    let (site, dims) = (Site::of([&x]), x.dims());
+    if let Site::Host = site {
+        return rope_on(Isa::best(), x, table);
+    }
+    let [tokens, _, width] = x.sizes();
+    assert_eq!((table.token_count(), 2 * table.pairs), (tokens, width), "rope table of x {}", x.dims());
+    site.make(DType::BF16, dims, |card| card::rope(card, x, table)).expect("not on the host")
 }
 
 fn rope_on(isa: Isa, x: Tensor, table: &RopeTable) -> Tensor {

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use vita_base::Cancel;
 use vita_models::umt5::{self, Umt5};
 use vita_tensor::Tensor;
 use vita_tokenizer::{PromptOptions, PromptTokens, Tokenizer};
@@ -92,7 +91,7 @@ impl TextEncoder {
         Ok(rows.remove(0))
     }
 
-    /// Encodes prompts, one after the other.
+    /// Encodes prompts, all in one pass: the weights are read once.
     ///
     /// # Errors
     /// If a prompt cannot be tokenised, the encoder cannot be loaded or gives no numbers, or the work was cancelled.
@@ -103,25 +102,39 @@ impl TextEncoder {
     ) -> Result<Vec<TextRows>, Error> {
         let tokens: Vec<(PromptTokens, f32)> =
             prompts.iter().map(|(prompt, style)| self.tokens(prompt, *style)).collect::<Result<_, _>>()?;
-        let longest = tokens.iter().map(|(tokens, _)| tokens.tokens.len()).max().unwrap_or(1);
+        let ids: Vec<Vec<u32>> = tokens.iter().map(|(tokens, _)| tokens.ids()).collect();
+        // Weighted words are moved away from, or towards, the encoding of an empty prompt, which is its end token.
+        let weighted = tokens.iter().find(|(tokens, _)| tokens.is_weighted());
+        let empty = weighted.and_then(|(tokens, _)| tokens.tokens.last()).map(|&(end, _)| [end]);
+        let runs: Vec<&[u32]> = ids.iter().map(|ids| &ids[..]).chain(empty.iter().map(|ids| &ids[..])).collect();
+        let token_count = runs.iter().map(|ids| ids.len()).sum();
+
         let Opened { part, .. } = &*self.0;
-        let encoder = environment.network(&part.id, self.memory(longest), 1, |_, _| Ok(Umt5::load(&part.weights)?))?;
-        let mut stage = environment.begin(Stage::Text, prompts.len());
-        let mut all = Vec::with_capacity(prompts.len());
-        for (tokens, weight) in &tokens {
-            let rows = encode(&encoder, tokens, environment.cancel)?;
+        let memory = self.memory(token_count);
+        let encoder = environment.network(&part.id, memory, 1, |_, _| Ok(Umt5::load(&part.weights)?))?;
+        let mut stage = environment.begin(Stage::Text, part.config.layers);
+        let watch = &mut |_| {
+            environment.step(&mut stage);
+            proceed(environment.cancel)
+        };
+        let ControlFlow::Continue(mut rows) = encoder.encode_all(&runs, watch)? else { return Err(Error::Cancelled) };
+        let empty = empty.and_then(|_| rows.pop());
+        environment.end(stage);
+        let finished = rows.into_iter().zip(&tokens).map(|(rows, (tokens, weight))| {
+            let rows = match &empty {
+                Some(empty) if tokens.is_weighted() => weigh(rows, empty, tokens),
+                _ => rows,
+            };
             if !is_finite(&rows) {
                 return Err(Error::TextNotFinite { file: self.file().into() });
             }
             tokens.warnings.iter().for_each(|warning| environment.warn(warning.to_string()));
-            all.push(TextRows::new(rows).scaled(*weight));
-            environment.step(&mut stage);
-        }
-        environment.end(stage);
-        Ok(all)
+            Ok(TextRows::new(rows).scaled(*weight))
+        });
+        finished.collect()
     }
 
-    /// What encoding a prompt of so many tokens takes.
+    /// What encoding so many tokens takes, of all prompts together.
     pub(crate) fn memory(&self, token_count: usize) -> StageMemory {
         let Opened { part, table_bytes, .. } = &*self.0;
         StageMemory {
@@ -145,30 +158,17 @@ impl TextEncoder {
     }
 }
 
-/// Weighted words are moved away from, or towards, the encoding of an empty prompt: `z' = (z - e) w + e`. The empty
-/// prompt's rows are zeros but for the first, its end token.
-fn encode(encoder: &Umt5, prompt: &PromptTokens, cancel: &Cancel) -> Result<Tensor, Error> {
-    let mut rows = run(encoder, &prompt.ids(), cancel)?;
-    if prompt.is_weighted() {
-        let end = prompt.tokens.last().map_or(1, |&(id, _)| id);
-        let empty = run(encoder, &[end], cancel)?;
-        let width = rows.dims()[1];
-        let weights = prompt.tokens.iter().map(|&(_, weight)| weight);
-        for (i, (row, weight)) in rows.f32s_mut().chunks_exact_mut(width).zip(weights).enumerate() {
-            for (value, &first) in row.iter_mut().zip(empty.f32s()) {
-                let empty = if i == 0 { first } else { 0.0 };
-                *value = (*value - empty) * weight + empty;
-            }
+/// `z' = (z - e) w + e` for each row, where `e` is the empty prompt's: zeros but for the first.
+fn weigh(mut rows: Tensor, empty: &Tensor, prompt: &PromptTokens) -> Tensor {
+    let width = rows.dims()[1];
+    let weights = prompt.tokens.iter().map(|&(_, weight)| weight);
+    for (i, (row, weight)) in rows.f32s_mut().chunks_exact_mut(width).zip(weights).enumerate() {
+        for (value, &first) in row.iter_mut().zip(empty.f32s()) {
+            let empty = if i == 0 { first } else { 0.0 };
+            *value = (*value - empty) * weight + empty;
         }
     }
-    Ok(rows)
-}
-
-fn run(encoder: &Umt5, ids: &[u32], cancel: &Cancel) -> Result<Tensor, Error> {
-    match encoder.encode_with(ids, &mut |_| proceed(cancel))? {
-        ControlFlow::Continue(rows) => Ok(rows),
-        ControlFlow::Break(()) => Err(Error::Cancelled),
-    }
+    rows
 }
 
 fn find_tokenizer(weights: &Weights) -> Result<Tokenizer, Error> {

@@ -190,13 +190,14 @@ impl Transformer {
     }
 
     /// What sampling a latent of `[T, h, w]` takes, with the keys of each prompt.
-    pub(crate) fn memory(&self, latent: [usize; 3], text_keys: &[usize], image_keys: usize) -> StageMemory {
+    pub(crate) fn memory(&self, latent: [usize; 3], text_keys: &[usize], image_keys: &[usize]) -> StageMemory {
         let config = &self.part.config;
         let longest = text_keys.iter().copied().max().unwrap_or(1);
         let windows = self.patches.windows.as_ref().filter(|windows| windows.part(latent[0]));
         let window = [windows.map_or(latent[0], |windows| windows.frames), latent[1], latent[2]];
-        let workload = wan::Workload { latent: window, text_keys: longest, image_keys };
-        let contexts: usize = text_keys.iter().map(|&keys| config.context_bytes(keys, image_keys)).sum();
+        let most_image_keys = image_keys.iter().copied().max().unwrap_or(0);
+        let workload = wan::Workload { latent: window, text_keys: longest, image_keys: most_image_keys };
+        let contexts = config.context_bytes(text_keys.iter().sum(), image_keys.iter().sum());
         // The sampler's own: latent, noise, the model's two answers and a solver's history; a mixed answer beside them.
         let pixels = latent.iter().product::<usize>() * size_of::<f32>();
         let latents = (8 + usize::from(windows.is_some())) * config.out_dim * pixels;

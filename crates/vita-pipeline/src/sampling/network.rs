@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use vita_base::Cancel;
-use vita_models::wan::{Cached, Context, Layout, Nag, Pass, Wan};
+use vita_models::wan::{Cached, Context, Layout, Nag, Pass, Prompt, Wan};
 use vita_tensor::Tensor;
 
 use super::caches::Caches;
@@ -55,6 +55,14 @@ pub struct Network {
     cancel: Cancel,
 }
 
+/// Keys of each picture that is among the features, counted once.
+fn image_keys(clips: &[Option<Tensor>]) -> Vec<usize> {
+    let known = |index: usize, clip: &Tensor| clips[..index].iter().flatten().any(|other| other.is_same(clip));
+    let distinct =
+        clips.iter().enumerate().filter_map(|(index, clip)| clip.as_ref().filter(|clip| !known(index, clip)));
+    distinct.map(|clip| clip.dims()[0]).collect()
+}
+
 /// A prompt as the blocks see it, and what goes in beside the noise.
 struct Ready {
     context: Context,
@@ -89,17 +97,22 @@ impl Network {
         if let Some(nag) = &model.patches().nag {
             nag_fits(model, nag)?;
         }
-        let texts = all.iter().map(|conditioning| &conditioning.text);
-        let texts = texts.chain(model.patches().nag.iter().map(|nag| &*nag.text));
-        let text_keys: Vec<usize> = texts.map(TextRows::key_count).collect();
-        let image_keys = all.iter().filter_map(|conditioning| Some(conditioning.image.clip.as_ref()?.dims()[0])).max();
-        let memory = model.memory(latent, &text_keys, image_keys.unwrap_or(0));
+        // Features for a model without the branch are left out, as in ComfyUI.
+        let clip_of =
+            |conditioning: &&Conditioning| conditioning.image.clip.clone().filter(|_| model.clip_width().is_some());
+        let clips: Vec<Option<Tensor>> = all.iter().map(clip_of).collect();
+        let nag = model.patches().nag.iter().map(|nag| &*nag.text);
+        let texts: Vec<&TextRows> = all.iter().map(|conditioning| &conditioning.text).chain(nag).collect();
+        let text_keys: Vec<usize> = texts.iter().map(|text| text.key_count()).collect();
+        let memory = model.memory(latent, &text_keys, &image_keys(&clips));
         let patches = model.patches().clone();
         let wan = model.load(memory, environment)?;
-        let ready = |conditioning: &Conditioning| -> Result<Ready, Error> {
-            // Features for a model without the branch are left out, as in ComfyUI.
-            let clip = conditioning.image.clip.as_ref().filter(|_| model.clip_width().is_some());
-            let context = wan.context(&conditioning.text.prompt()?, clip)?;
+        let prompts = texts.iter().map(|text| text.prompt()).collect::<Result<Vec<Prompt>, Error>>()?;
+        let pictures = clips.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        let pairs: Vec<(&Prompt, Option<&Tensor>)> = prompts.iter().zip(pictures).collect();
+        let mut contexts = wan.contexts(&pairs)?.into_iter();
+        let mut ready = |conditioning: &Conditioning| -> Result<Ready, Error> {
+            let context = contexts.next().expect("one for each prompt");
             Ok(Ready { context, beside: beside(model, latent, &conditioning.image)? })
         };
         let layout = |frames| -> Result<Layout, Error> {
@@ -113,9 +126,9 @@ impl Network {
         Ok(Self {
             frames: latent[0],
             layouts: lengths.into_iter().map(layout).collect::<Result<_, _>>()?,
-            positive: sections.iter().map(ready).collect::<Result<_, _>>()?,
-            negative: negative.map(ready).transpose()?,
-            nag: patches.nag.as_ref().map(|nag| Ok::<_, Error>(wan.context(&nag.text.prompt()?, None)?)).transpose()?,
+            positive: sections.iter().map(&mut ready).collect::<Result<_, _>>()?,
+            negative: negative.map(&mut ready).transpose()?,
+            nag: contexts.next(),
             caches: patches.pass_cache.as_ref().map(|cache| RefCell::new(Caches::new(cache.rule.clone()))),
             asked: Cell::new(0),
             patches,

@@ -52,7 +52,6 @@ pub(super) fn uses_negative(models: &Models, request: &VideoRequest) -> bool {
 }
 
 fn estimate_with(models: &Models, request: &VideoRequest, tokens: &[usize], free_bytes: Option<u64>) -> Estimate {
-    let longest = tokens.iter().copied().max().unwrap_or(1);
     let [_, frames, rows, columns] = models.vae.latent_dims(request.video());
     let latent = [frames, rows, columns];
     let pictures = bytes_of(&request.source);
@@ -60,15 +59,15 @@ fn estimate_with(models: &Models, request: &VideoRequest, tokens: &[usize], free
     let text_keys: Vec<usize> = tokens.iter().map(|count| count + 1).collect();
     let image_keys = match (&request.source, &models.clip_vision) {
         (Source::Image { end, .. }, Some(clip)) if models.dit.clip_width().is_some() => {
-            clip.token_count() * (1 + usize::from(end.is_some()))
+            vec![clip.token_count() * (1 + usize::from(end.is_some()))]
         }
-        _ => 0,
+        _ => Vec::new(),
     };
     let experts = std::iter::once(&models.dit).chain(models.dit_low.as_ref().map(|(low, _)| low));
-    let sampling = experts.map(|dit| dit.memory(latent, &text_keys, image_keys)).max_by_key(StageMemory::bytes);
+    let sampling = experts.map(|dit| dit.memory(latent, &text_keys, &image_keys)).max_by_key(StageMemory::bytes);
     let image = image_memory(models, request, free_bytes);
     let (decoding, _) = models.vae.decode_memory(latent, tiles(request), free_bytes);
-    let stages = [Some(models.text_encoder.memory(longest)), image, sampling, Some(decoding)];
+    let stages = [Some(models.text_encoder.memory(tokens.iter().sum())), image, sampling, Some(decoding)];
     let with_pictures =
         |stage: StageMemory| StageMemory { activation_bytes: stage.activation_bytes + pictures, ..stage };
     Estimate { stages: stages.into_iter().flatten().map(with_pictures).collect() }

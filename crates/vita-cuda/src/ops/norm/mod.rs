@@ -138,9 +138,30 @@ pub struct Rope<'a> {
 /// If the card does not answer.
 pub fn rms_rope(machine: &dyn Machine, call: RmsRope) -> Result<()> {
     let RmsRope { x, y, weight, epsilon, rope } = call;
-    check_rows(&x, &y);
     assert!(weight.groups == 1, "one weight for all rows");
     weight.rows_per_group(x.shape());
+    rows_through(machine, x, y, Some((weight, epsilon)), rope)
+}
+
+/// Each adjacent pair of each head turned: `(a cos - b sin, a sin + b cos)`. x and y: `[L, C]`; y may be x.
+///
+/// # Panics
+/// If the shapes do not fit.
+///
+/// # Errors
+/// If the card does not answer.
+pub fn rope(machine: &dyn Machine, x: Rows, y: Rows, rope: Rope) -> Result<()> {
+    rows_through(machine, x, y, None, Some(rope))
+}
+
+fn rows_through(
+    machine: &dyn Machine,
+    x: Rows,
+    y: Rows,
+    norm: Option<(Modulation, f32)>,
+    rope: Option<Rope>,
+) -> Result<()> {
+    check_rows(&x, &y);
     if let Some(Rope { cosines, sines, head }) = rope {
         assert!(head.is_multiple_of(8) && x.width.is_multiple_of(head), "heads of {head} in {}", x.width);
         let bytes = (x.rows * head / 2 * 4) as u64;
@@ -154,14 +175,14 @@ pub fn rms_rope(machine: &dyn Machine, call: RmsRope) -> Result<()> {
         .with(x.stride as u64)
         .with(y.data.pointer())
         .with(y.stride as u64)
-        .with(weight.data.pointer())
+        .with(norm.map_or(Pointer(0), |(weight, _)| weight.data.pointer()))
         .with(rope.map_or(Pointer(0), |rope| rope.cosines.pointer()))
         .with(rope.map_or(Pointer(0), |rope| rope.sines.pointer()))
         .with(x.rows as u32)
         .with(x.width as u32)
         .with(rope.map_or(8, |rope| rope.head as u32))
-        .with(epsilon);
-    let source = rms_rope_source(x.float, y.float, x.width, rope.is_some());
+        .with(norm.map_or(0.0, |(_, epsilon)| epsilon));
+    let source = rms_rope_source(x.float, y.float, x.width, [norm.is_some(), rope.is_some()]);
     // SAFETY: the arguments are in the kernel's order; rows, strides and widths were checked against the slices.
     unsafe { machine.launch(&source, row_blocks(x.rows), &arguments) }
 }
@@ -187,12 +208,13 @@ fn layer_norm_source(x: Float, y: Float, width: usize, affine: u32) -> Source {
         .define("QUANTISED", u32::from(y == Float::E4m3))
 }
 
-fn rms_rope_source(x: Float, y: Float, width: usize, rope: bool) -> Source {
+fn rms_rope_source(x: Float, y: Float, width: usize, [norm, rope]: [bool; 2]) -> Source {
     Source::new("rms_rope", include_str!("rms_rope.cu"))
         .define("X", x)
         .define("Y", y)
         .define("VECTORS", width.div_ceil(8 * THREADS))
         .define("ROWS", ROWS)
+        .define("NORM", u32::from(norm))
         .define("ROPE", u32::from(rope))
 }
 
@@ -205,8 +227,8 @@ pub(super) fn variants() -> Vec<Variant> {
                 all.push(Variant { source, functions: &["layer_norm"], runs_on: everywhere });
             }
         }
-        for rope in [false, true] {
-            let source = rms_rope_source(Float::Bf16, Float::Bf16, width, rope);
+        for parts in [[true, false], [true, true], [false, true]] {
+            let source = rms_rope_source(Float::Bf16, Float::Bf16, width, parts);
             all.push(Variant { source, functions: &["rms_rope"], runs_on: everywhere });
         }
     }

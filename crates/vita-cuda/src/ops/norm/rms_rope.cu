@@ -1,7 +1,7 @@
-// RMS norm over whole rows, then the rotary embedding of each head: what queries and keys go through.
+// RMS norm over whole rows, then the rotary embedding of each head: what queries and keys go through; either alone.
 //
-// Set from outside: X and Y (types), VECTORS (of eight elements, a thread), ROPE (whether heads are turned),
-// ROWS (of a block). Heads are `head` wide; the tables hold head / 2 values a row.
+// Set from outside: X and Y (types), VECTORS (of eight elements, a thread), NORM (whether rows are
+// normalised), ROPE (whether heads are turned), ROWS (of a block). Heads are `head` wide; the tables hold head / 2 values a row.
 
 constexpr int THREADS = 128;
 
@@ -22,7 +22,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 #pragma unroll
     for (int i = 0; i < VECTORS; i++)
-        if (column(i) < width) widen_eight(multiply[i], load_eight(weight + column(i)));
+        if (NORM && column(i) < width) widen_eight(multiply[i], load_eight(weight + column(i)));
     fetch(first);
     for (u32 row = first; row < last; row++) {
         float values[VECTORS][8];
@@ -37,12 +37,12 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         }
         if (row + 1 < last) fetch(row + 1);
         // Two scratches in turn: a barrier lies between two uses of one.
-        float factor = rsqrtf(block_sum<THREADS / 32>(squares, scratch[row % 2]) / width + epsilon);
+        float factor = NORM ? rsqrtf(block_sum<THREADS / 32>(squares, scratch[row % 2]) / width + epsilon) : 1;
 #pragma unroll
         for (int i = 0; i < VECTORS; i++) {
             if (column(i) < width) {
 #pragma unroll
-                for (int j = 0; j < 8; j++) values[i][j] *= factor * multiply[i][j];
+                for (int j = 0; NORM && j < 8; j++) values[i][j] *= factor * multiply[i][j];
                 if (ROPE) {
                     // Adjacent pairs, so a pair never crosses threads.
                     u64 at = (u64)row * (head / 2) + column(i) % head / 2;

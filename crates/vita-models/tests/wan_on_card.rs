@@ -1,0 +1,99 @@
+//! The video transformer on a card, held to itself on the host. The card is emulated, see
+//! `vita-cuda/tests/emulator`: without a C++ compiler that knows `_Float16` the tests say so and pass.
+
+mod common;
+#[path = "../../vita-cuda/tests/emulator/mod.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod emulator;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use common::{Fixture, relative_error, to_bf16};
+use emulator::{Emulator, Pace};
+use vita_cuda::memory::Pool;
+use vita_cuda::{Arch, Card};
+use vita_models::wan::{Error, HIDDEN_BYTES_MAX, LayoutOptions, Prompt, Wan};
+use vita_tensor::Tensor;
+use vita_weights::Role;
+
+/// What products of bf16 may cost.
+const BOUND: f64 = 1e-2;
+
+fn card(budget_bytes: Option<u64>) -> Option<Arc<Card>> {
+    let Some(compiler) = emulator::compiler() else {
+        println!("skipped: no C++ compiler with _Float16");
+        return None;
+    };
+    let machine = Arc::new(Emulator::new(compiler, Arch::SM_80, Pace::AtOnce));
+    Some(Card::new(Pool::new(machine, budget_bytes), None))
+}
+
+struct Sample {
+    wan: Wan,
+    x: Tensor,
+    timesteps: Vec<f32>,
+    context: Tensor,
+    clip: Option<Tensor>,
+}
+
+impl Sample {
+    fn of(name: &str) -> Self {
+        let fixture = Fixture::open(name);
+        let case = fixture.cases().into_iter().next().unwrap();
+        let row = |name| fixture.input(&case, name).select(0, 0);
+        // As files have them.
+        let weights = fixture.weights_as(Role::DiffusionModel, |_, weight| Some(to_bf16(&weight)));
+        let clip = weights.contains("img_emb.proj.0.weight").then(|| row("clip_fea"));
+        let wan = Wan::load(&weights, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        Self { wan, x: row("x"), timesteps: row("timestep").to_vec(), context: row("context"), clip }
+    }
+
+    fn run(&self, wan: &Wan, hidden_bytes_max: usize) -> Result<Tensor, Error> {
+        let [_, latent @ ..] = self.x.sizes::<4>();
+        let layout = wan.layout(latent, LayoutOptions { hidden_bytes_max })?;
+        let context = wan.context(&Prompt::from_padded(&self.context)?, self.clip.as_ref())?;
+        wan.forward(&self.x, &self.timesteps, &context, &layout, &mut |_, _| ControlFlow::Continue(()))
+    }
+}
+
+#[test]
+fn every_kind_of_transformer_matches_the_host() {
+    let Some(card) = card(None) else { return };
+    for name in ["dit_t2v", "dit_t2v_two_heads", "dit_ti2v", "dit_i2v_image_branch", "dit_flf2v"] {
+        let sample = Sample::of(name);
+        let want = sample.run(&sample.wan, HIDDEN_BYTES_MAX).unwrap();
+        let there = sample.wan.to_card(&card).unwrap();
+        // Whole, and one of them in parts: it has a timestep for each frame.
+        let sizes: &[usize] = if name == "dit_ti2v" { &[HIDDEN_BYTES_MAX, 3000] } else { &[HIDDEN_BYTES_MAX] };
+        for &hidden_bytes_max in sizes {
+            let got = sample.run(&there, hidden_bytes_max).unwrap();
+            let error = relative_error(&got, &want);
+            println!("{name}: {error:.2e}");
+            assert!(error < BOUND, "{name}: {error}");
+        }
+    }
+    assert_eq!(card.pool().stats().buffer_count, 0, "all memory came back");
+}
+
+#[test]
+fn what_finds_no_room_is_an_error_and_leaves_nothing() {
+    let sample = Sample::of("dit_t2v");
+    let starts = |error: &Error| error.to_string().starts_with("no room on the card for ");
+
+    let Some(small) = card(Some(1 << 20)) else { return };
+    let error = sample.wan.to_card(&small).err().expect("no room for the weights");
+    assert!(starts(&error), "{error}");
+    assert_eq!(small.pool().stats().buffer_count, 0, "all memory came back");
+
+    // The weights fit, and then something else takes what is left.
+    let Some(card) = card(Some(16 << 20)) else { return };
+    let there = sample.wan.to_card(&card).unwrap();
+    let weights = card.pool().stats().buffer_count;
+    let others: Vec<_> = std::iter::from_fn(|| card.pool().allocate(16 << 10).ok()).collect();
+    let error = sample.run(&there, HIDDEN_BYTES_MAX).unwrap_err();
+    assert!(starts(&error), "{error}");
+    drop(others);
+    assert_eq!(card.pool().stats().buffer_count, weights, "all but the weights came back");
+    assert!(sample.run(&there, HIDDEN_BYTES_MAX).is_ok(), "and it goes on");
+}

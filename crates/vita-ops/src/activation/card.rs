@@ -1,0 +1,28 @@
+//! Activations on a card.
+
+use std::sync::Arc;
+
+use vita_cuda::Card;
+use vita_cuda::ops::{Function, activation};
+use vita_tensor::{Failure, Tensor};
+
+use super::Activation;
+use crate::card::{Operand, over_or_beside, whole_rows};
+
+pub fn forward(card: &Arc<Card>, activation_of: Activation, x: Tensor) -> Result<Tensor, Failure> {
+    let Some(function) = function(activation_of) else { return Ok(x) };
+    let y = over_or_beside(card, &x)?;
+    let x = Operand::of(card, &x)?.into_contiguous(card)?;
+    activation(card.machine(), function, whole_rows(&x), whole_rows(&y)).map_err(Failure::new)?;
+    Ok(y)
+}
+
+/// As the card's kernels know it.
+pub(crate) fn function(activation: Activation) -> Option<Function> {
+    match activation {
+        Activation::None => None,
+        Activation::GeluTanh => Some(Function::GeluTanh),
+        Activation::GeluErf => Some(Function::GeluErf),
+        Activation::Silu => Some(Function::Silu),
+    }
+}

@@ -1,0 +1,181 @@
+//! A linear layer on a card: its weight there, in the format it is stored in.
+
+use std::sync::Arc;
+
+use vita_cuda::memory::Buffer;
+use vita_cuda::ops::{Format, GatedAdd, Linear as Call, Rows, Weight as Stored, gated_add};
+use vita_cuda::{Bias as BiasSlices, Card};
+use vita_tensor::{DType, Failure, Tensor};
+
+use crate::Activation;
+use crate::activation::function;
+use crate::card::{Operand, contiguous, empty, format, narrowed, whole_rows};
+use crate::gemm::Packed;
+
+/// Rows up to which f32 operands are multiplied as two bf16 terms each: timesteps and prompts, whose errors every
+/// token would share.
+const ROWS_OF_TWO_TERMS: usize = 1024;
+
+/// Weight, bias and changes on a card.
+pub struct OnCard {
+    card: Arc<Card>,
+    weight: Weight,
+    scale: f32,
+    bias: Option<Bias>,
+    deltas: Vec<Delta>,
+}
+
+pub enum Delta {
+    LowRank { down: Weight, up: Weight, factor: f32 },
+    Dense(Weight),
+}
+
+/// `[N, K]`
+pub struct Weight {
+    data: Buffer,
+    format: Format,
+    columns: usize,
+    depth: usize,
+}
+
+struct Bias {
+    wide: Buffer,
+    narrow: Buffer,
+}
+
+impl Weight {
+    /// f32 becomes bf16, which is what it is multiplied as; all else stays as it is stored.
+    pub fn new(card: &Card, packed: &Packed) -> Result<Self, Failure> {
+        let (columns, depth) = (packed.rows, packed.columns);
+        if !columns.is_multiple_of(2) || !depth.is_multiple_of(8) {
+            let what = format!("a layer of {depth} to {columns} features");
+            let on = card.machine().properties().name.clone();
+            return Err(Failure::new(vita_cuda::Error::Unsupported { what, on }));
+        }
+        let (dtype, bytes) = packed.stored();
+        let upload = |bytes: &[u8]| card.pool().upload(bytes).map_err(Failure::new);
+        Ok(match dtype {
+            DType::F32 => {
+                let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+                Self { data: upload(&narrowed(&values))?, format: format(DType::BF16), columns, depth }
+            }
+            dtype => Self { data: upload(&bytes)?, format: format(dtype), columns, depth },
+        })
+    }
+
+    fn call(&self) -> Stored<'_> {
+        Stored { data: self.data.slice(), format: self.format, columns: self.columns, depth: self.depth }
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.data.bytes() as usize
+    }
+}
+
+impl Bias {
+    fn new(card: &Card, bias: &[f32]) -> Result<Self, Failure> {
+        let upload = |bytes: &[u8]| card.pool().upload(bytes).map_err(Failure::new);
+        Ok(Self { wide: upload(bytemuck::cast_slice(bias))?, narrow: upload(&narrowed(bias))? })
+    }
+
+    fn slices(&self) -> BiasSlices<'_> {
+        BiasSlices { wide: self.wide.slice(), narrow: self.narrow.slice() }
+    }
+}
+
+impl OnCard {
+    pub fn new(
+        card: &Arc<Card>,
+        weight: Weight,
+        scale: f32,
+        bias: Option<&[f32]>,
+        deltas: Vec<Delta>,
+    ) -> Result<Self, Failure> {
+        let bias = bias.map(|bias| Bias::new(card, bias)).transpose()?;
+        Ok(Self { card: card.clone(), weight, scale, bias, deltas })
+    }
+
+    pub fn card(&self) -> &Arc<Card> {
+        &self.card
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        self.weight.size_bytes()
+            + self.bias.as_ref().map_or(0, |bias| (bias.wide.bytes() + bias.narrow.bytes()) as usize)
+    }
+
+    /// x: `[.., in]` of any dtype, anywhere. Returns `[.., out]` of `dtype`.
+    pub fn forward(&self, x: &Tensor, activation: Activation, dtype: DType) -> Result<Tensor, Failure> {
+        let card = &self.card;
+        let mut dims = x.dims().to_vec();
+        *dims.last_mut().expect("x has an axis") = self.weight.columns;
+        let x = Operand::of(card, x)?;
+        let y = empty(card, dtype, &dims[..])?;
+        if x.rows().rows == 0 {
+            return Ok(y);
+        }
+        // What is done to the sum is done with the last of its terms.
+        let terms = self.terms(&x, dtype)?;
+        let alone = terms.len() == 1 && self.deltas.is_empty();
+        let function = function(activation);
+        for (index, term) in terms.iter().enumerate() {
+            let bias = self.bias.as_ref().filter(|_| index == 0).map(Bias::slices);
+            let function = function.filter(|_| alone);
+            let call =
+                |y| Call { x: term.rows(), weight: self.weight.call(), bias: None, scale: self.scale, function, y };
+            if index == 0 {
+                card.linear(call(whole_rows(&y)), bias).map_err(Failure::new)?;
+            } else {
+                let more = empty(card, dtype, &dims[..])?;
+                card.linear(call(whole_rows(&more)), bias).map_err(Failure::new)?;
+                add_to(card, &y, &more)?;
+            }
+        }
+        let narrow = &terms[0];
+        for delta in &self.deltas {
+            let more = empty(card, dtype, &dims[..])?;
+            match delta {
+                Delta::Dense(weight) => multiply(card, narrow.rows(), weight, 1.0, whole_rows(&more))?,
+                Delta::LowRank { down, up, factor } => {
+                    let hidden = empty(card, DType::BF16, [narrow.rows().rows, down.columns])?;
+                    multiply(card, narrow.rows(), down, *factor, whole_rows(&hidden))?;
+                    multiply(card, whole_rows(&hidden), up, 1.0, whole_rows(&more))?;
+                }
+            }
+            add_to(card, &y, &more)?;
+        }
+        if let Some(function) = function.filter(|_| !alone) {
+            let rows = whole_rows(&y);
+            vita_cuda::ops::activation(card.machine(), function, rows, rows).map_err(Failure::new)?;
+        }
+        Ok(y)
+    }
+
+    /// x as bf16; as the sum of two bf16 where it is f32 and few.
+    fn terms(&self, x: &Operand, dtype: DType) -> Result<Vec<Operand>, Failure> {
+        let card = &self.card;
+        if x.dtype() == DType::BF16 {
+            return Ok(vec![x.clone()]);
+        }
+        let high = contiguous(card, x.tensor(), DType::BF16)?;
+        let first = Operand::of(card, &high)?;
+        if x.rows().rows > ROWS_OF_TWO_TERMS || dtype != DType::F32 {
+            return Ok(vec![first]);
+        }
+        let rest = empty(card, DType::F32, x.tensor().dims())?;
+        let (whole, part) = (contiguous(card, x.tensor(), DType::F32)?, contiguous(card, &high, DType::F32)?);
+        vita_cuda::ops::combine(card.machine(), [1.0, -1.0], whole_rows(&whole), whole_rows(&part), whole_rows(&rest))
+            .map_err(Failure::new)?;
+        Ok(vec![first, Operand::of(card, &contiguous(card, &rest, DType::BF16)?)?])
+    }
+}
+
+fn multiply(card: &Card, x: Rows, weight: &Weight, scale: f32, y: Rows) -> Result<(), Failure> {
+    card.linear(Call { x, weight: weight.call(), bias: None, scale, function: None, y }, None).map_err(Failure::new)
+}
+
+/// `y += more`
+fn add_to(card: &Card, y: &Tensor, more: &Tensor) -> Result<(), Failure> {
+    let (y, more) = (whole_rows(y), whole_rows(more));
+    gated_add(card.machine(), GatedAdd { x: y, y: more, gate: None, sum: y }).map_err(Failure::new)
+}
