@@ -249,6 +249,17 @@ impl Tensor {
         }
     }
 
+    /// Itself, unless it could not be made.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn made(self) -> Result<Self, Failure> {
+        match self.failure() {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(self),
+        }
+    }
+
     /// The same elements where they can be read: itself, or a copy once the device has made it.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ mod widen;
 pub use activation::{Function, activation};
 pub use attention::{Attention, HEAD, attention};
 pub use cast::cast;
-pub use combine::combine;
+pub use combine::{combine, multiply};
 pub use conv::{Conv, ConvShape, conv};
 pub use gated_add::{GatedAdd, gated_add};
 pub use gather::gather;

@@ -1,7 +1,9 @@
 //! One block: attention, then a feed-forward layer, each added to the stream.
 
-use vita_ops::{Activation, Affine, AttentionOptions, Linear, add, attention, layer_norm, to_f32};
-use vita_tensor::Tensor;
+use std::sync::Arc;
+
+use vita_ops::{Activation, Affine, AttentionOptions, Card, Linear, add, attention, layer_norm, to_card, to_f32};
+use vita_tensor::{Failure, Tensor};
 use vita_weights::{Result, Weight, Weights};
 
 use super::{Config, EPSILON};
@@ -24,6 +26,25 @@ impl Block {
             layer_norm2: LayerNorm::load(&weights.scope("layer_norm2"), dim)?,
             fc1: linear(&mlp.scope("fc1"), [ffn_dim, dim])?,
             fc2: linear(&mlp.scope("fc2"), [dim, ffn_dim])?,
+        })
+    }
+
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
+        let Self { layer_norm1, self_attn, layer_norm2, fc1, fc2 } = self;
+        let SelfAttention { q_proj, k_proj, v_proj, out_proj, heads } = self_attn;
+        let self_attn = SelfAttention {
+            q_proj: q_proj.to_card(card)?,
+            k_proj: k_proj.to_card(card)?,
+            v_proj: v_proj.to_card(card)?,
+            out_proj: out_proj.to_card(card)?,
+            heads: *heads,
+        };
+        Ok(Self {
+            layer_norm1: layer_norm1.to_card(card)?,
+            self_attn,
+            layer_norm2: layer_norm2.to_card(card)?,
+            fc1: fc1.to_card(card)?,
+            fc2: fc2.to_card(card)?,
         })
     }
 
@@ -84,6 +105,10 @@ pub struct LayerNorm {
 impl LayerNorm {
     pub fn load(weights: &Weights, dim: usize) -> Result<Self> {
         Ok(Self { weight: to_f32(&weights.get("weight", &[dim])?), bias: to_f32(&weights.get("bias", &[dim])?) })
+    }
+
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
+        Ok(Self { weight: to_card(card, &self.weight).made()?, bias: to_card(card, &self.bias).made()? })
     }
 
     /// x: `[L, C]`. Returns `[L, C]`.

@@ -12,8 +12,10 @@ mod config;
 mod input;
 mod preprocess;
 
-use vita_ops::{Activation, Linear, to_f32};
-use vita_tensor::{DType, Dims, Tensor};
+use std::sync::Arc;
+
+use vita_ops::{Activation, Card, Linear, to_f32};
+use vita_tensor::{DType, Dims, Failure, Tensor};
 use vita_weights::{Result, Weights};
 
 use block::{Block, LayerNorm};
@@ -62,6 +64,23 @@ impl ClipVision {
         })
     }
 
+    /// The same encoder with its blocks on a card; patches are embedded on the host, which is little work. What it
+    /// makes of a picture lies on the card too.
+    ///
+    /// # Errors
+    /// If there is no room, or the card does not answer.
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
+        let Self { config, patch_embedding, class_embedding, position_embedding, pre_layrnorm, layers } = self;
+        Ok(Self {
+            config: config.clone(),
+            patch_embedding: patch_embedding.clone(),
+            class_embedding: class_embedding.clone(),
+            position_embedding: position_embedding.clone(),
+            pre_layrnorm: pre_layrnorm.to_card(card)?,
+            layers: layers.iter().map(|block| block.to_card(card)).collect::<Result<_, _>>()?,
+        })
+    }
+
     /// Sizes.
     pub fn config(&self) -> &Config {
         &self.config
@@ -91,7 +110,8 @@ impl ClipVision {
         if *pixels.dims() != [3, size, size] {
             return Err(InputError::Pixels { found: pixels.dims(), size });
         }
-        let x = self.pre_layrnorm.forward(&self.embeddings(pixels));
+        // The stream is f32 on a card too, where norms yield less.
+        let x = to_f32(&self.pre_layrnorm.forward(&self.embeddings(pixels)));
         Ok(self.layers.iter().fold(x, |x, block| block.forward(x)))
     }
 

@@ -1,8 +1,12 @@
 //! One block of UMT5: attention with a bias by distance, then a gated feed-forward layer, each added to
 //! the stream. L tokens, C width, H heads of width D, F inner width.
 
-use vita_ops::{Activation, AttentionOptions, Linear, add, attention, mul, put_rows, rms_norm, room_for_rows, to_f32};
-use vita_tensor::Tensor;
+use std::sync::Arc;
+
+use vita_ops::{
+    Activation, AttentionOptions, Card, Linear, add, attention, mul, put_rows, rms_norm, room_for_rows, to_card, to_f32,
+};
+use vita_tensor::{Failure, Tensor};
 use vita_weights::{Result, Weights};
 
 use super::position::position_bias;
@@ -29,6 +33,29 @@ impl Block {
             attention: SelfAttention::load(&layer.scope(0), config)?,
             feed_forward: DenseReluDense::load(&layer.scope(1), config)?,
         })
+    }
+
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
+        let Self { attention: SelfAttention { layer_norm, q, k, v, o, relative_attention_bias, heads }, feed_forward } =
+            self;
+        let attention = SelfAttention {
+            layer_norm: to_card(card, layer_norm).made()?,
+            q: q.to_card(card)?,
+            k: k.to_card(card)?,
+            v: v.to_card(card)?,
+            o: o.to_card(card)?,
+            // Looked up on the host.
+            relative_attention_bias: relative_attention_bias.clone(),
+            heads: *heads,
+        };
+        let DenseReluDense { layer_norm, wi_0, wi_1, wo } = feed_forward;
+        let feed_forward = DenseReluDense {
+            layer_norm: to_card(card, layer_norm).made()?,
+            wi_0: wi_0.to_card(card)?,
+            wi_1: wi_1.to_card(card)?,
+            wo: wo.to_card(card)?,
+        };
+        Ok(Self { attention, feed_forward })
     }
 
     /// x: `[L, C]`. Returns `[L, C]`.

@@ -11,9 +11,10 @@ mod input;
 mod position;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use vita_ops::{embedding, rms_norm, to_f32};
-use vita_tensor::{DType, Tensor};
+use vita_ops::{Card, embedding, rms_norm, to_card, to_f32};
+use vita_tensor::{DType, Failure, Tensor};
 use vita_weights::{Result, Weight, Weights};
 
 use block::{Block, Prompts};
@@ -50,6 +51,21 @@ impl Umt5 {
             block: (0..config.layers).map(load_block).collect::<Result<_>>()?,
             final_layer_norm: to_f32(&encoder.get("final_layer_norm.weight", &[config.dim])?),
             config,
+        })
+    }
+
+    /// The same encoder with its weights on a card, in the formats they are stored in; the table of embeddings stays
+    /// where it is. What it encodes lies on the card too.
+    ///
+    /// # Errors
+    /// If there is no room, or the card does not answer.
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
+        let Self { config, shared, block, final_layer_norm } = self;
+        Ok(Self {
+            config: config.clone(),
+            shared: shared.clone(),
+            block: block.iter().map(|block| block.to_card(card)).collect::<Result<_, _>>()?,
+            final_layer_norm: to_card(card, final_layer_norm).made()?,
         })
     }
 

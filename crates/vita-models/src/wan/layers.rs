@@ -26,11 +26,7 @@ pub fn small(weights: &Weights, name: &str, dims: &[usize]) -> Result<Tensor> {
 
 /// A small tensor on a card.
 pub fn on_card(card: &Arc<Card>, x: &Tensor) -> Result<Tensor> {
-    let x = to_card(card, x);
-    match x.failure() {
-        Some(failure) => Err(failure.clone().into()),
-        None => Ok(x),
-    }
+    Ok(to_card(card, x).made()?)
 }
 
 /// `layer_norm(x) * weight + bias`.

@@ -11,8 +11,8 @@ use crate::card::{Operand, over_or_beside, whole_rows};
 
 pub fn forward(card: &Arc<Card>, activation_of: Activation, x: Tensor) -> Result<Tensor, Failure> {
     let Some(function) = function(activation_of) else { return Ok(x) };
+    let x = if x.is_contiguous() { x } else { Operand::of(card, &x)?.into_contiguous(card)? };
     let y = over_or_beside(card, &x)?;
-    let x = Operand::of(card, &x)?.into_contiguous(card)?;
     activation(card.machine(), function, whole_rows(&x), whole_rows(&y)).map_err(Failure::new)?;
     Ok(y)
 }

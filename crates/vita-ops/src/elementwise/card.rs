@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use vita_cuda::Card;
-use vita_cuda::ops::{Float, GatedAdd, Rows};
+use vita_cuda::ops::{Float, GatedAdd, Rows, multiply};
 use vita_tensor::{DType, Failure, Tensor};
 
 use crate::card::{Groups, Operand, Site, contiguous, empty, over_or_beside, whole_rows};
 
 /// `x + y * gate`, or `x + y`.
 pub fn gated_add(card: &Arc<Card>, x: Tensor, y: &Tensor, gate: Option<&Tensor>) -> Result<Tensor, Failure> {
+    let x = brought(card, x)?;
     let sum = over_or_beside(card, &x)?;
-    let x = if x.is_on_host() || !x.is_contiguous() { Operand::of(card, &x)?.into_contiguous(card)? } else { x };
     let (y, gate) = (Operand::of(card, y)?, gate.map(|gate| Groups::of(card, gate)).transpose()?);
     let call =
         GatedAdd { x: whole_rows(&x), y: y.rows(), gate: gate.as_ref().map(Groups::rows), sum: whole_rows(&sum) };
@@ -21,14 +21,31 @@ pub fn gated_add(card: &Arc<Card>, x: Tensor, y: &Tensor, gate: Option<&Tensor>)
 
 /// `x + row` for each row of x.
 pub fn add_row(card: &Arc<Card>, x: Tensor, row: &Tensor) -> Result<Tensor, Failure> {
+    let x = brought(card, x)?;
     let sum = over_or_beside(card, &x)?;
-    let x = if x.is_contiguous() { x } else { contiguous(card, &x, x.dtype())? };
     let row = Groups::of(card, row)?;
     let rows = whole_rows(&x);
     let y = Rows::repeated(row.rows().data, Float::F32, rows.rows, rows.width);
     let call = GatedAdd { x: rows, y, gate: None, sum: whole_rows(&sum) };
     vita_cuda::ops::gated_add(card.machine(), call).map_err(Failure::new)?;
     Ok(sum)
+}
+
+/// `x y`
+pub fn mul(card: &Arc<Card>, x: Tensor, y: &Tensor) -> Result<Tensor, Failure> {
+    let x = brought(card, x)?;
+    let product = over_or_beside(card, &x)?;
+    let y = Operand::of(card, y)?.into_contiguous(card)?;
+    multiply(card.machine(), whole_rows(&x), whole_rows(&y), whole_rows(&product)).map_err(Failure::new)?;
+    Ok(product)
+}
+
+/// The tensor on the card, without gaps; itself where it is so already.
+fn brought(card: &Arc<Card>, x: Tensor) -> Result<Tensor, Failure> {
+    if !x.is_on_host() && x.is_contiguous() {
+        return Ok(x);
+    }
+    Operand::of(card, &x)?.into_contiguous(card)
 }
 
 /// `a x + b y` as f32.

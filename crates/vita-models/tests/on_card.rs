@@ -1,4 +1,4 @@
-//! The video transformer on a card, held to itself on the host. The card is emulated, see
+//! Networks on a card, held to themselves on the host. The card is emulated, see
 //! `vita-cuda/tests/emulator`: without a C++ compiler that knows `_Float16` the tests say so and pass.
 
 mod common;
@@ -13,6 +13,8 @@ use common::{Fixture, relative_error, to_bf16};
 use emulator::{Emulator, Pace};
 use vita_cuda::memory::Pool;
 use vita_cuda::{Arch, Card};
+use vita_models::clip_vision::ClipVision;
+use vita_models::umt5::Umt5;
 use vita_models::wan::{Error, HIDDEN_BYTES_MAX, LayoutOptions, Prompt, Wan};
 use vita_tensor::Tensor;
 use vita_weights::Role;
@@ -74,6 +76,43 @@ fn every_kind_of_transformer_matches_the_host() {
         }
     }
     assert_eq!(card.pool().stats().buffer_count, 0, "all memory came back");
+}
+
+#[test]
+fn the_text_encoder_matches_the_host() {
+    let Some(card) = card(None) else { return };
+    let encoder = Umt5::load(&Fixture::open("umt5").weights_as(Role::TextEncoder, |_, w| Some(to_bf16(&w)))).unwrap();
+    let there = encoder.to_card(&card).unwrap();
+    let prompts: [&[u32]; 3] = [&[3, 1], &[90, 17, 17, 5, 44, 9, 61, 2, 8, 1], &[1]];
+    let both = [&encoder, &there].map(|encoder| {
+        let ControlFlow::Continue(rows) = encoder.encode_all(&prompts, &mut |_| ControlFlow::Continue(())).unwrap()
+        else {
+            panic!("never told to stop")
+        };
+        rows
+    });
+    let [want, got] = both;
+    for (index, (got, want)) in got.iter().zip(&want).enumerate() {
+        assert!(!got.is_on_host());
+        let error = relative_error(&got.to_host().unwrap(), want);
+        println!("umt5 {index}: {error:.2e}");
+        assert!(error < BOUND, "prompt {index}: {error}");
+    }
+}
+
+#[test]
+fn the_vision_encoder_matches_the_host() {
+    let Some(card) = card(None) else { return };
+    let fixture = Fixture::open("clip_vision");
+    let case = fixture.cases().into_iter().next().unwrap();
+    let pixels = fixture.input(&case, "pixel_values").select(0, 0);
+    let weights = fixture.weights_as(Role::ClipVision, |_, weight| Some(to_bf16(&weight)));
+    let encoder = ClipVision::load(&weights).unwrap();
+    let there = encoder.to_card(&card).unwrap();
+    let [want, got] = [&encoder, &there].map(|encoder| encoder.forward(&pixels).unwrap().to_host().unwrap());
+    let error = relative_error(&got, &want);
+    println!("clip vision: {error:.2e}");
+    assert!(error < BOUND, "{error}");
 }
 
 #[test]
