@@ -2,9 +2,16 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
 
+use vita_base::Report;
+use vita_cuda::Card;
 use vita_cuda::compile::Cache;
+use vita_cuda::cublaslt::CublasLt;
 use vita_cuda::discover::Search;
+use vita_cuda::machine::{Driver, Gpu, Machine};
+use vita_cuda::memory::Pool;
 use vita_folders::python;
 
 /// Where the driver and its libraries may be: the system, `CUDA_HOME` or `CUDA_PATH`, Python's packages.
@@ -19,6 +26,52 @@ pub fn search() -> Search {
     }
 }
 
+/// What networks work on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// A card, by its number among those that the driver sees.
+    Cuda(usize),
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "cpu" {
+            return Ok(Self::Cpu);
+        }
+        let number = text.strip_prefix("cuda").map(|rest| match rest {
+            "" => Some(0),
+            rest => rest.strip_prefix(':').and_then(|number| number.parse().ok()),
+        });
+        number.flatten().map(Self::Cuda).ok_or_else(|| {
+            "a device is `cpu`, `cuda`, or `cuda:` and a card's number; `vitascope devices` lists them".to_owned()
+        })
+    }
+}
+
+/// Opens a card, with all that networks need of it. `budget_bytes` bounds what is taken of its memory.
+///
+/// # Errors
+/// If there is no driver, no such card, or no compiler for its kernels.
+pub fn open_card(index: usize, budget_bytes: Option<u64>) -> Result<Arc<Card>, Report> {
+    let search = search();
+    let driver = Driver::open(&search)?;
+    let gpu = Arc::new(Gpu::open(&driver, &search, index, kernel_cache())?);
+    let machine: Arc<dyn Machine> = gpu.clone();
+    let pool = Pool::new(machine, budget_bytes);
+    let blas = match CublasLt::open(&search, gpu, &pool, driver.version) {
+        Ok(library) => Some(library),
+        Err(error) => {
+            tracing::warn!("products are our own kernels': {error}");
+            None
+        }
+    };
+    Ok(Card::new(pool, blas))
+}
+
 /// Where compiled kernels are kept: `vitascope/kernels` in the user's folder of caches, or in the temporary folder
 /// where there is none.
 pub fn kernel_cache() -> Cache {
@@ -28,4 +81,24 @@ pub fn kernel_cache() -> Cache {
         .or_else(|| folder("HOME").map(|home| home.join(".cache")))
         .unwrap_or_else(env::temp_dir);
     Cache::new(caches.join("vitascope").join("kernels"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Device;
+
+    #[test]
+    fn devices_have_names() {
+        for (text, device) in [
+            ("cpu", Some(Device::Cpu)),
+            ("cuda", Some(Device::Cuda(0))),
+            ("cuda:0", Some(Device::Cuda(0))),
+            ("cuda:12", Some(Device::Cuda(12))),
+            ("cuda:", None),
+            ("cuda1", None),
+            ("gpu", None),
+        ] {
+            assert_eq!(text.parse().ok(), device, "{text}");
+        }
+    }
 }

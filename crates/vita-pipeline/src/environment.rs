@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vita_base::Cancel;
-use vita_tensor::{Tensor, memory as pool};
+use vita_ops::Card;
+use vita_tensor::Tensor;
 
 use crate::Error;
 use crate::memory::StageMemory;
@@ -70,6 +71,11 @@ impl Environment<'_> {
         self.observer.observe(Event::Warning(text));
     }
 
+    /// The card that networks work on.
+    pub(crate) fn card(&self) -> Option<&Arc<Card>> {
+        self.residency.card()
+    }
+
     /// # Errors
     /// If the work was asked to stop.
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -105,7 +111,7 @@ impl Environment<'_> {
         if let Some(network) = self.residency.loaded_network(id, memory)? {
             return Ok(network);
         }
-        pool::release_idle();
+        self.residency.release_idle();
         let mut loading = self.begin(Stage::Loading, total);
         let network = Arc::new(load(self, &mut loading)?);
         self.end(loading);

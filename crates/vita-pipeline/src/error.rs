@@ -353,6 +353,9 @@ pub enum Error {
     /// A picture that the vision encoder refuses.
     #[error(transparent)]
     ClipVision(#[from] vita_models::clip_vision::InputError),
+    /// The card has no room, or does not answer.
+    #[error(transparent)]
+    Card(#[from] vita_tensor::Failure),
     /// Whoever takes the frames could not.
     #[error("cannot write the frames: {0}")]
     Sink(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -363,6 +366,7 @@ impl From<vita_models::wan::Error> for Error {
         match error {
             vita_models::wan::Error::Cancelled => Self::Cancelled,
             vita_models::wan::Error::Weights(error) => Self::Weights(error),
+            vita_models::wan::Error::Card(failure) => Self::Card(failure),
             error => Self::Wan(error),
         }
     }
@@ -439,6 +443,7 @@ impl Hint for Error {
             ),
             Self::Weights(error) => error.hint(),
             Self::Wan(error) => error.hint(),
+            Self::Card(failure) => failure.hint(),
             Self::Text(error) => error.hint(),
             Self::Vae(error) => error.hint(),
             Self::VaeFile(error) => error.hint(),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use vita_ops::Card;
 use vita_tensor::memory as pool;
 use vita_weights::Checkpoint;
 
@@ -18,6 +19,7 @@ use crate::memory::{BASE_BYTES, StageMemory};
 /// Shared by all jobs of a program; may be asked from any thread.
 pub struct Residency {
     keeps: Keeps,
+    card: Option<Arc<Card>>,
     inner: Mutex<Inner>,
 }
 
@@ -73,7 +75,18 @@ impl Residency {
     }
 
     fn new(keeps: Keeps, memory_bytes_max: Option<u64>) -> Self {
-        Self { keeps, inner: Mutex::new(Inner { memory_bytes_max, networks: Vec::new() }) }
+        Self { keeps, card: None, inner: Mutex::new(Inner { memory_bytes_max, networks: Vec::new() }) }
+    }
+
+    /// The same for networks that work on a card; what may be taken is the card's memory.
+    #[must_use]
+    pub fn on_card(self, card: Arc<Card>) -> Self {
+        Self { card: Some(card), ..self }
+    }
+
+    /// The card that networks work on, if it is not the processor.
+    pub fn card(&self) -> Option<&Arc<Card>> {
+        self.card.as_ref()
     }
 
     /// Bytes that may be taken in all: loaded networks, and what they work on.
@@ -104,7 +117,20 @@ impl Residency {
     /// Unloads every network; one that is working is gone when it is done.
     pub fn unload_all(&self) {
         self.lock().networks.clear();
+        self.release_idle();
+    }
+
+    /// Gives memory that nothing lies in back to the system, and the card's to the card.
+    pub(crate) fn release_idle(&self) {
         pool::release_idle();
+        if let Some(card) = &self.card {
+            card.pool().release_idle();
+        }
+    }
+
+    /// Unloads a network if it is loaded.
+    pub(crate) fn unload(&self, id: &NetworkId) {
+        self.lock().networks.retain(|loaded| loaded.id != *id);
     }
 
     /// The network if it is loaded. Either way there is room for it and its work afterwards.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use vita_base::Hint;
+
 /// Bytes on a device, freed when dropped.
 pub trait DeviceMemory: Any + Send + Sync {
     /// Some of the bytes, once all work that was given before is done.
@@ -19,17 +21,12 @@ pub trait DeviceMemory: Any + Send + Sync {
 /// Ops give no errors; what they make of a tensor that failed has failed for the same reason, as a NaN makes NaNs.
 /// [`crate::Tensor::to_host`] and [`crate::Tensor::failure`] bring it to light.
 #[derive(Clone)]
-pub struct Failure(Arc<dyn std::error::Error + Send + Sync>);
+pub struct Failure(Arc<dyn Hint + Send + Sync>);
 
 impl Failure {
     /// For a reason.
-    pub fn new(reason: impl std::error::Error + Send + Sync + 'static) -> Self {
+    pub fn new(reason: impl Hint + Send + Sync + 'static) -> Self {
         Self(Arc::new(reason))
-    }
-
-    /// The reason, as the device's crate knows it.
-    pub fn reason(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
-        &*self.0
     }
 }
 
@@ -48,5 +45,11 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source()
+    }
+}
+
+impl Hint for Failure {
+    fn hint(&self) -> Option<String> {
+        self.0.hint()
     }
 }

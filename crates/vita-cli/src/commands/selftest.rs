@@ -9,14 +9,15 @@ use vita_cuda::machine::{Driver, Gpu, Machine};
 use vita_cuda::memory::Pool;
 use vita_cuda::selftest::{self, Outcome, Verdict};
 
-use crate::{cuda, terminal};
+use crate::cuda::{self, Device};
+use crate::terminal;
 
 /// Hold every kernel of a card to its slow reference, and print the relative errors.
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The card: `cuda`, or `cuda:1` for the second.
-    #[arg(long, default_value = "cuda", value_name = "DEVICE", value_parser = card)]
-    device: usize,
+    #[arg(long, default_value = "cuda", value_name = "DEVICE")]
+    device: Device,
     /// Only ops whose name contains this.
     #[arg(long, default_value = "", value_name = "TEXT")]
     op: String,
@@ -27,9 +28,14 @@ pub struct Arguments {
 /// # Errors
 /// If there is no such card, or a case fails.
 pub fn run(arguments: &Arguments) -> Result<(), Report> {
+    let Device::Cuda(index) = arguments.device else {
+        return Err(
+            Report::new("the processor has no kernels to compile").with_hint("its ops are held by `cargo test`")
+        );
+    };
     let search = cuda::search();
     let driver = Driver::open(&search)?;
-    let card = Arc::new(Gpu::open(&driver, &search, arguments.device, cuda::kernel_cache())?);
+    let card = Arc::new(Gpu::open(&driver, &search, index, cuda::kernel_cache())?);
     let machine: Arc<dyn Machine> = card.clone();
     let pool = Pool::new(machine, None);
     let mut cases = vita_cuda::ops::cases();
@@ -58,32 +64,4 @@ fn line(Outcome { op, title, verdict }: &Outcome) -> String {
         Verdict::Skipped => "skipped: this card has no such units".to_owned(),
     };
     format!("{op:12} {title:44} {verdict}")
-}
-
-/// `cuda` or `cuda:N`.
-fn card(text: &str) -> Result<usize, String> {
-    let number =
-        text.strip_prefix("cuda").map(|rest| rest.strip_prefix(':').unwrap_or(if rest.is_empty() { "0" } else { "" }));
-    number
-        .and_then(|number| number.parse().ok())
-        .ok_or_else(|| "a card is `cuda` or `cuda:` and its number; `vitascope devices` lists them".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::card;
-
-    #[test]
-    fn cards_have_numbers() {
-        for (text, number) in [
-            ("cuda", Some(0)),
-            ("cuda:0", Some(0)),
-            ("cuda:12", Some(12)),
-            ("cuda:", None),
-            ("cuda1", None),
-            ("cpu", None),
-        ] {
-            assert_eq!(card(text).ok(), number, "{text}");
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use vita_ops::{Activation, AttentionOptions, Card, Linear, add, attention, rms_norm, rope, scale};
+use vita_ops::{Activation, AttentionOptions, Card, Linear, add, attention, rms_norm, rope, scale, to_f32};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
@@ -60,7 +60,11 @@ impl SelfAttention {
             [q, k, v]
         });
         let [q, k, v] = [q, k, v].map(heads);
-        let factor = weight.map_or(1.0, |weight| enhance::factor(&q, &k, layout.token_frames(), weight));
+        let factor = weight.map_or(1.0, |weight| match (q.to_host(), k.to_host()) {
+            (Ok(q), Ok(k)) => enhance::factor(&to_f32(&q), &to_f32(&k), layout.token_frames(), weight),
+            // What follows fails for the same reason.
+            _ => 1.0,
+        });
         Projected { q: rope(q, layout.rope()), k: rope(k, layout.rope()), v, factor }
     }
 
@@ -190,7 +194,14 @@ impl CrossAttention {
         let mut y = attention(&q, &keys.text.k, &keys.text.v, options(keys.text_bias.as_deref()));
         if let Some(NagKeys { keys, numbers }) = nag {
             let negative = attention(&q, &keys.text.k, &keys.text.v, options(keys.text_bias.as_deref()));
-            nag::guide(y.f32s_mut(), negative.f32s(), layers.norm_q.element_count(), numbers);
+            y = match (y.to_host(), negative.to_host()) {
+                (Ok(y), Ok(negative)) => {
+                    let mut y = to_f32(&y);
+                    nag::guide(y.f32s_mut(), to_f32(&negative).f32s(), layers.norm_q.element_count(), numbers);
+                    y
+                }
+                (Err(failure), _) | (_, Err(failure)) => Tensor::failed(failure, y.dtype(), y.dims()),
+            };
         }
         if let Some(image) = &keys.image {
             y = add(y, &attention(&q, &image.k, &image.v, options(None)));

@@ -84,6 +84,7 @@ impl Hint for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Weights(error) => error.hint(),
+            Self::Card(failure) => failure.hint(),
             Self::Sizes { .. } => Some("choose a file of Wan 2.1 or 2.2".into()),
             Self::Prompt { .. } => Some("use the UMT5-XXL text encoder, or the one that came with this model".into()),
             Self::Image { .. } => Some("use CLIP ViT-H (`clip_vision_h`) for the image".into()),

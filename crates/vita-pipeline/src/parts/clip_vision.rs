@@ -56,14 +56,20 @@ impl ClipVision {
     pub fn encode(&self, pictures: &Tensor, crop: Crop, environment: &mut Environment) -> Result<ClipFeatures, Error> {
         crate::resize::check_pictures(pictures)?;
         let part = &self.0;
-        let load = |_: &mut Environment, _: &mut _| Ok(clip_vision::ClipVision::load(&part.weights)?);
+        let load = |environment: &mut Environment, _: &mut _| {
+            let encoder = clip_vision::ClipVision::load(&part.weights)?;
+            Ok(match environment.card() {
+                Some(card) => encoder.to_card(card)?,
+                None => encoder,
+            })
+        };
         let encoder = environment.network(&part.id, self.memory(), 1, load)?;
         let count = pictures.dims()[0];
         let mut stage = environment.begin(Stage::Image, count);
         let mut features = Vec::with_capacity(count);
         for index in 0..count {
             environment.check()?;
-            features.push(encoder.encode(&pictures.select(0, index), crop)?);
+            features.push(encoder.encode(&pictures.select(0, index), crop)?.to_host()?);
             environment.step(&mut stage);
         }
         environment.end(stage);

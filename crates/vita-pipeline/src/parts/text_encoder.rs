@@ -111,13 +111,20 @@ impl TextEncoder {
 
         let Opened { part, .. } = &*self.0;
         let memory = self.memory(token_count);
-        let encoder = environment.network(&part.id, memory, 1, |_, _| Ok(Umt5::load(&part.weights)?))?;
+        let encoder = environment.network(&part.id, memory, 1, |environment, _| {
+            let encoder = Umt5::load(&part.weights)?;
+            Ok(match environment.card() {
+                Some(card) => encoder.to_card(card)?,
+                None => encoder,
+            })
+        })?;
         let mut stage = environment.begin(Stage::Text, part.config.layers);
         let watch = &mut |_| {
             environment.step(&mut stage);
             proceed(environment.cancel)
         };
-        let ControlFlow::Continue(mut rows) = encoder.encode_all(&runs, watch)? else { return Err(Error::Cancelled) };
+        let ControlFlow::Continue(rows) = encoder.encode_all(&runs, watch)? else { return Err(Error::Cancelled) };
+        let mut rows = rows.iter().map(Tensor::to_host).collect::<Result<Vec<_>, _>>()?;
         let empty = empty.and_then(|_| rows.pop());
         environment.end(stage);
         let finished = rows.into_iter().zip(&tokens).map(|(rows, (tokens, weight))| {

@@ -9,7 +9,7 @@ use vita_weights::{Checkpoint, Lora, Role};
 
 use super::Part;
 use crate::Error;
-use crate::environment::Environment;
+use crate::environment::{Current, Environment};
 use crate::extras::{Enhance, LoopShift, NagPrompt, PassCache, ReuseCache, SkipInNegative, SkipLayers};
 use crate::guidance::CfgZeroStar;
 use crate::latent::latent_format;
@@ -172,21 +172,40 @@ impl Transformer {
 
     pub(crate) fn load(&self, memory: StageMemory, environment: &mut Environment) -> Result<Arc<Wan>, Error> {
         let part = &self.part;
-        let wan = environment.network(&part.id, memory, part.config.layers, |environment, loading| {
+        let card = environment.card().cloned();
+        let on_host = |environment: &mut Environment, loading: &mut Current| -> Result<Wan, Error> {
             Ok(Wan::load(&part.weights, &mut |_, _| {
                 environment.step(loading);
                 environment.proceed()
             })?)
-        })?;
+        };
         let loras = &self.patches.loras;
-        if loras.is_empty() {
-            return Ok(wan);
+        if let (false, Some(card)) = (loras.is_empty(), &card) {
+            // Layers are changed on the host, and what is on the card stays as it is: room for one of both.
+            environment.residency.unload(&part.id);
+            let mut loading = environment.begin(Stage::Loading, part.config.layers);
+            let wan = on_host(environment, &mut loading)?;
+            environment.end(loading);
+            return Ok(Arc::new(self.adapted(&wan, environment)?.to_card(card)?));
         }
+        let wan = environment.network(&part.id, memory, part.config.layers, |environment, loading| {
+            let wan = on_host(environment, loading)?;
+            Ok(match &card {
+                Some(card) => wan.to_card(card)?,
+                None => wan,
+            })
+        })?;
+        if loras.is_empty() { Ok(wan) } else { Ok(Arc::new(self.adapted(&wan, environment)?)) }
+    }
+
+    /// With the LoRAs.
+    fn adapted(&self, wan: &Wan, environment: &mut Environment) -> Result<Wan, Error> {
+        let loras = &self.patches.loras;
         for text in loras.iter().filter_map(|lora| lora.lora.warning()) {
             environment.warn(text);
         }
         let loras: Vec<(&Lora, f32)> = loras.iter().map(|lora| (&*lora.lora, lora.strength)).collect();
-        Ok(Arc::new(wan.adapted(&loras)?))
+        Ok(wan.adapted(&loras)?)
     }
 
     /// What sampling a latent of `[T, h, w]` takes, with the keys of each prompt.

@@ -1,0 +1,84 @@
+//! Whole runs of the small models on a card, held to the same runs on the host. The card is emulated, see
+//! `vita-cuda/tests/emulator`: without a C++ compiler that knows `_Float16` the tests say so and pass.
+
+#[path = "../../vita-cuda/tests/emulator/mod.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod emulator;
+#[path = "whole/support.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod support;
+
+use std::sync::Arc;
+
+use emulator::{Emulator, Pace};
+use support::{Heard, make, models, psnr, request, with_image, within};
+use vita_base::Hint;
+use vita_cuda::memory::Pool;
+use vita_cuda::{Arch, Card};
+use vita_pipeline::{Error, Models, Residency, Source, VideoRequest, make_video};
+
+/// Decibels that a video on a card has against the processor's at least.
+const PSNR_MIN: f64 = 35.0;
+
+fn card(budget_bytes: Option<u64>) -> Option<Arc<Card>> {
+    let Some(compiler) = emulator::compiler() else {
+        println!("skipped: no C++ compiler with _Float16");
+        return None;
+    };
+    let machine = Arc::new(Emulator::new(compiler, Arch::SM_80, Pace::AtOnce));
+    Some(Card::new(Pool::new(machine, budget_bytes), None))
+}
+
+fn make_on(residency: &Residency, models: &Models, request: &VideoRequest) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    within(residency, &mut Heard::default(), |environment| {
+        make_video(models, request, environment, &mut |frame| {
+            bytes.extend(frame.rgb);
+            Ok(())
+        })
+    })?;
+    Ok(bytes)
+}
+
+#[test]
+fn text_to_video_is_the_hosts() {
+    hold_to_the_host([("t2v", Source::Text)]);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test -p vita-pipeline --test on_card -- --ignored"]
+fn every_other_system_makes_the_hosts_video() {
+    hold_to_the_host([("i2v", with_image()), ("a14b", with_image()), ("ti2v", Source::Text)]);
+}
+
+fn hold_to_the_host(runs: impl IntoIterator<Item = (&'static str, Source)>) {
+    let Some(card) = card(None) else { return };
+    for (system, source) in runs {
+        let models = models(system);
+        let mut request = request(source);
+        request.sampling.steps = if models.dit_low.is_some() { 2 } else { 1 };
+        request.switch = models.dit_low.is_some().then_some(vita_pipeline::Switch::Step(1));
+        let (frames, _) = make(&models, &request).unwrap();
+        let residency = Residency::one(None).on_card(card.clone());
+        let got = make_on(&residency, &models, &request).unwrap();
+        let likeness = psnr(&got, &frames.concat());
+        println!("{system}: {likeness:.1} dB");
+        assert!(likeness >= PSNR_MIN, "{system}: {likeness} dB");
+        residency.unload_all();
+        let stats = card.pool().stats();
+        assert_eq!((stats.buffer_count, stats.held_bytes), (0, 0), "{system}: all memory came back");
+    }
+}
+
+#[test]
+fn a_card_without_room_is_said_and_the_next_job_goes_on() {
+    let Some(card) = card(Some(1 << 20)) else { return };
+    let residency = Residency::many(None).on_card(card.clone());
+    let (models, request) = (models("t2v"), request(Source::Text));
+    for _ in 0..3 {
+        let error = make_on(&residency, &models, &request).unwrap_err();
+        assert!(error.to_string().starts_with("no room on the card for "), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("fewer frames")), "{error}");
+        assert_eq!(card.pool().stats().buffer_count, 0);
+    }
+}
