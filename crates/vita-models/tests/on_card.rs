@@ -65,7 +65,7 @@ fn every_kind_of_transformer_matches_the_host() {
     for name in ["dit_t2v", "dit_t2v_two_heads", "dit_ti2v", "dit_i2v_image_branch", "dit_flf2v"] {
         let sample = Sample::of(name);
         let want = sample.run(&sample.wan, HIDDEN_BYTES_MAX).unwrap();
-        let there = sample.wan.to_card(&card).unwrap();
+        let there = sample.wan.to_card(&card, 0).unwrap();
         // Whole, and one of them in parts: it has a timestep for each frame.
         let sizes: &[usize] = if name == "dit_ti2v" { &[HIDDEN_BYTES_MAX, 3000] } else { &[HIDDEN_BYTES_MAX] };
         for &hidden_bytes_max in sizes {
@@ -73,6 +73,14 @@ fn every_kind_of_transformer_matches_the_host() {
             let error = relative_error(&got, &want);
             println!("{name}: {error:.2e}");
             assert!(error < BOUND, "{name}: {error}");
+        }
+        // A block that comes and goes is a block that stays.
+        drop(there);
+        let whole = |swapped| sample.run(&sample.wan.to_card(&card, swapped).unwrap(), HIDDEN_BYTES_MAX).unwrap();
+        if name == "dit_t2v" {
+            assert_eq!(sample.wan.to_card(&card, 9).unwrap().swapped_blocks(), sample.wan.config().layers);
+            assert_eq!(whole(1).to_vec(), whole(0).to_vec());
+            assert_eq!(whole(9).to_vec(), whole(0).to_vec());
         }
     }
     assert_eq!(card.pool().stats().buffer_count, 0, "all memory came back");
@@ -121,13 +129,13 @@ fn what_finds_no_room_is_an_error_and_leaves_nothing() {
     let starts = |error: &Error| error.to_string().starts_with("no room on the card for ");
 
     let Some(small) = card(Some(1 << 20)) else { return };
-    let error = sample.wan.to_card(&small).err().expect("no room for the weights");
+    let error = sample.wan.to_card(&small, 0).err().expect("no room for the weights");
     assert!(starts(&error), "{error}");
     assert_eq!(small.pool().stats().buffer_count, 0, "all memory came back");
 
     // The weights fit, and then something else takes what is left.
     let Some(card) = card(Some(16 << 20)) else { return };
-    let there = sample.wan.to_card(&card).unwrap();
+    let there = sample.wan.to_card(&card, 0).unwrap();
     let weights = card.pool().stats().buffer_count;
     let others: Vec<_> = std::iter::from_fn(|| card.pool().allocate(16 << 10).ok()).collect();
     let error = sample.run(&there, HIDDEN_BYTES_MAX).unwrap_err();

@@ -20,6 +20,7 @@ use crate::memory::{BASE_BYTES, StageMemory};
 pub struct Residency {
     keeps: Keeps,
     card: Option<Arc<Card>>,
+    blocks_to_swap: usize,
     inner: Mutex<Inner>,
 }
 
@@ -75,7 +76,12 @@ impl Residency {
     }
 
     fn new(keeps: Keeps, memory_bytes_max: Option<u64>) -> Self {
-        Self { keeps, card: None, inner: Mutex::new(Inner { memory_bytes_max, networks: Vec::new() }) }
+        Self {
+            keeps,
+            card: None,
+            blocks_to_swap: 0,
+            inner: Mutex::new(Inner { memory_bytes_max, networks: Vec::new() }),
+        }
     }
 
     /// The same for networks that work on a card; what may be taken is the card's memory.
@@ -128,9 +134,21 @@ impl Residency {
         }
     }
 
-    /// Unloads a network if it is loaded.
-    pub(crate) fn unload(&self, id: &NetworkId) {
-        self.lock().networks.retain(|loaded| loaded.id != *id);
+    /// Unloads a network if it is loaded and does not fit what is to come.
+    pub(crate) fn unload_unless<T: 'static>(&self, id: &NetworkId, fits: impl Fn(&T) -> bool) {
+        let keeps = |loaded: &Loaded| loaded.id != *id || loaded.network.downcast_ref().is_some_and(&fits);
+        self.lock().networks.retain(keeps);
+    }
+
+    /// Has so many blocks of each transformer brought to the card each time they run, whether or not they would fit.
+    #[must_use]
+    pub fn with_blocks_to_swap(self, blocks_to_swap: usize) -> Self {
+        Self { blocks_to_swap, ..self }
+    }
+
+    /// See [`Self::with_blocks_to_swap`].
+    pub(crate) fn blocks_to_swap(&self) -> usize {
+        self.blocks_to_swap
     }
 
     /// The network if it is loaded. Either way there is room for it and its work afterwards.

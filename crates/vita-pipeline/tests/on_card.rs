@@ -71,6 +71,23 @@ fn hold_to_the_host(runs: impl IntoIterator<Item = (&'static str, Source)>) {
 }
 
 #[test]
+fn blocks_that_come_and_go_make_the_same_video() {
+    let Some(card) = card(None) else { return };
+    let models = models("t2v");
+    let mut request = request(Source::Text);
+    (request.sampling.steps, request.sampling.cfg) = (1, 1.0);
+    let run = |swapped| {
+        let residency = Residency::one(None).on_card(card.clone()).with_blocks_to_swap(swapped);
+        card.pool().reset_peak();
+        let video = make_on(&residency, &models, &request).unwrap();
+        (video, card.pool().stats().live_bytes_peak)
+    };
+    let ((whole, whole_bytes), (swapped, swapped_bytes)) = (run(0), run(100));
+    assert!(whole == swapped, "the same bytes");
+    assert!(swapped_bytes < whole_bytes, "{swapped_bytes} of {whole_bytes}");
+}
+
+#[test]
 fn a_card_without_room_is_said_and_the_next_job_goes_on() {
     let Some(card) = card(Some(1 << 20)) else { return };
     let residency = Residency::many(None).on_card(card.clone());

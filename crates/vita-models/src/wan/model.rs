@@ -31,6 +31,15 @@ pub struct Wan {
     img_emb: Option<ImageEmbedding>,
     blocks: Vec<Block>,
     head: Head,
+    /// Where the last blocks are brought each time they run; they themselves stay on the host.
+    swapped: Option<Swapped>,
+}
+
+#[derive(Clone)]
+struct Swapped {
+    card: Arc<Card>,
+    /// How many.
+    count: usize,
 }
 
 impl Wan {
@@ -58,6 +67,7 @@ impl Wan {
                 })
                 .collect::<Result<_>>()?,
             head: Head::load(&weights.scope("head"), &config)?,
+            swapped: None,
             config,
         })
     }
@@ -79,25 +89,46 @@ impl Wan {
         Ok(adapted)
     }
 
-    /// The same network with all its weights on a card, in the formats they are stored in.
+    /// The same network with its weights on a card, in the formats they are stored in. The last `swapped` blocks stay
+    /// on the host, and are brought there each time they run: that takes the room of one of them.
     ///
     /// # Errors
     /// If there is no room, or the card does not answer.
-    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
-        let Self { config, patch_embedding, text_embedding, time, img_emb, blocks, head } = self;
+    pub fn to_card(&self, card: &Arc<Card>, swapped: usize) -> Result<Self> {
+        let Self { config, patch_embedding, text_embedding, time, img_emb, blocks, head, swapped: _ } = self;
+        let swapped = swapped.min(blocks.len());
+        let (resident, others) = blocks.split_at(blocks.len() - swapped);
+        let resident = resident.iter().map(|block| block.to_card(card));
         Ok(Self {
             config: *config,
             patch_embedding: patch_embedding.to_card(card)?,
             text_embedding: text_embedding.to_card(card)?,
             time: time.to_card(card)?,
             img_emb: img_emb.as_ref().map(|layers| layers.to_card(card)).transpose()?,
-            blocks: blocks.iter().map(|block| block.to_card(card)).collect::<Result<_>>()?,
+            blocks: resident.chain(others.iter().cloned().map(Ok)).collect::<Result<_>>()?,
             head: head.to_card(card)?,
+            swapped: (swapped > 0).then(|| Swapped { card: card.clone(), count: swapped }),
         })
     }
 
+    /// How many blocks are brought to the card each time they run.
+    pub fn swapped_blocks(&self) -> usize {
+        self.swapped.as_ref().map_or(0, |swapped| swapped.count)
+    }
+
+    /// Bytes of each block's weights, but for vectors.
+    pub fn block_bytes(&self) -> Vec<usize> {
+        self.blocks.iter().map(Block::size_bytes).collect()
+    }
+
+    /// The card that a block is brought to before it runs.
+    fn swaps(&self, index: usize) -> Option<&Arc<Card>> {
+        let first = self.blocks.len() - self.swapped_blocks();
+        self.swapped.as_ref().filter(|_| index >= first).map(|swapped| &swapped.card)
+    }
+
     fn change(&mut self, change: &mut Change) {
-        let Self { config: _, patch_embedding, text_embedding, time, img_emb, blocks, head } = self;
+        let Self { config: _, patch_embedding, text_embedding, time, img_emb, blocks, head, swapped: _ } = self;
         change.linear("patch_embedding", patch_embedding);
         text_embedding.change("text_embedding", change);
         time.change(change);
@@ -179,9 +210,12 @@ impl Wan {
         let text = self.text_embedding.forward(rows);
         let mut ahead = self.blocks.iter().map(Block::cross_attn);
         ahead.by_ref().take(AHEAD).for_each(CrossAttention::read_ahead_keys);
-        for block in &self.blocks {
+        for (index, block) in self.blocks.iter().enumerate() {
             ahead.by_ref().take(1).for_each(CrossAttention::read_ahead_keys);
-            let all = block.cross_attn().keys(&text, &images);
+            let all = match self.swaps(index) {
+                Some(card) => block.cross_attn().to_card(card)?.keys(&text, &images),
+                None => block.cross_attn().keys(&text, &images),
+            };
             for (context, (rows, bias, image)) in contexts.iter_mut().zip(&parts) {
                 context.blocks.push(all.of(rows.clone(), bias.clone(), *image));
             }
@@ -265,7 +299,11 @@ impl Wan {
             ahead.by_ref().take(1).for_each(Block::read_ahead);
             if !pass.skipped_blocks.contains(&index) {
                 let nag = pass.nag.map(|nag| NagKeys { keys: &nag.context.blocks[index], numbers: nag.numbers });
-                x = block.forward(x, &time.e0, BlockPrompt { keys, nag }, layout, pass.enhance);
+                let prompt = BlockPrompt { keys, nag };
+                x = match self.swaps(index) {
+                    Some(card) => block.to_card(card)?.forward(x, &time.e0, prompt, layout, pass.enhance),
+                    None => block.forward(x, &time.e0, prompt, layout, pass.enhance),
+                };
             }
             if let Some(failure) = x.failure() {
                 return Err(failure.clone().into());

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use vita_cuda::plan::{Network, Placement};
 use vita_models::vae::LatentFormat;
 use vita_models::wan::{self, HIDDEN_BYTES_MAX, LayoutOptions, Wan};
 use vita_weights::{Checkpoint, Lora, Role};
@@ -13,8 +14,9 @@ use crate::environment::{Current, Environment};
 use crate::extras::{Enhance, LoopShift, NagPrompt, PassCache, ReuseCache, SkipInNegative, SkipLayers};
 use crate::guidance::CfgZeroStar;
 use crate::latent::latent_format;
-use crate::memory::StageMemory;
+use crate::memory::{BASE_BYTES, StageMemory};
 use crate::progress::Stage;
+use crate::residency::Residency;
 use crate::windows::ContextWindows;
 
 /// A transformer, opened, and what is changed about it. Cheap to clone; changes are the clone's own.
@@ -155,6 +157,11 @@ impl Transformer {
         self.part.config.in_dim == self.part.config.out_dim + MASK_CHANNELS + self.part.config.out_dim
     }
 
+    /// Blocks of the network.
+    pub(crate) fn layers(&self) -> usize {
+        self.part.config.layers
+    }
+
     /// Width of the CLIP features that it takes, if it takes any.
     pub fn clip_width(&self) -> Option<usize> {
         self.part.config.image.map(|image| image.dim)
@@ -180,22 +187,44 @@ impl Transformer {
             })?)
         };
         let loras = &self.patches.loras;
-        if let (false, Some(card)) = (loras.is_empty(), &card) {
+        if let Some(card) = &card {
+            let placement = self.placement(memory, environment.residency)?;
+            let swapped = placement.streamed_blocks;
             // Layers are changed on the host, and what is on the card stays as it is: room for one of both.
-            environment.residency.unload(&part.id);
-            let mut loading = environment.begin(Stage::Loading, part.config.layers);
-            let wan = on_host(environment, &mut loading)?;
-            environment.end(loading);
-            return Ok(Arc::new(self.adapted(&wan, environment)?.to_card(card)?));
+            let fits = |wan: &Wan| loras.is_empty() && wan.swapped_blocks() >= swapped;
+            environment.residency.unload_unless::<Wan>(&part.id, fits);
+            if !loras.is_empty() {
+                let mut loading = environment.begin(Stage::Loading, part.config.layers);
+                let wan = on_host(environment, &mut loading)?;
+                environment.end(loading);
+                return Ok(Arc::new(self.adapted(&wan, environment)?.to_card(card, swapped)?));
+            }
+            let weight_bytes = placement.card_bytes - memory.activation_bytes;
+            let memory = StageMemory { weight_bytes, ..memory };
+            return environment.network(&part.id, memory, part.config.layers, |environment, loading| {
+                Ok(on_host(environment, loading)?.to_card(card, swapped)?)
+            });
         }
-        let wan = environment.network(&part.id, memory, part.config.layers, |environment, loading| {
-            let wan = on_host(environment, loading)?;
-            Ok(match &card {
-                Some(card) => wan.to_card(card)?,
-                None => wan,
-            })
-        })?;
+        let wan = environment.network(&part.id, memory, part.config.layers, on_host)?;
         if loras.is_empty() { Ok(wan) } else { Ok(Arc::new(self.adapted(&wan, environment)?)) }
+    }
+
+    /// How many blocks have room on a card beside the work.
+    fn placement(&self, memory: StageMemory, residency: &Residency) -> Result<Placement, Error> {
+        let layers = self.part.config.layers;
+        // Blocks are alike, and next to all of the weights.
+        let network = Network {
+            block_bytes: vec![memory.weight_bytes / layers.max(1) as u64; layers],
+            other_bytes: 0,
+            work_bytes: memory.activation_bytes,
+        };
+        let free_bytes = residency.memory_bytes_max().map_or(u64::MAX, |most| most.saturating_sub(BASE_BYTES));
+        network.place(free_bytes, residency.blocks_to_swap(), 0).ok_or(Error::Memory {
+            needed_bytes: network.least_bytes(),
+            free_bytes,
+            stage: memory.stage,
+            fits: None,
+        })
     }
 
     /// With the LoRAs.

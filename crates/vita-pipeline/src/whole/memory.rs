@@ -12,6 +12,8 @@ use crate::Error;
 use crate::error::Fits;
 use crate::guidance::needs_negative;
 use crate::memory::{Estimate, StageMemory};
+use crate::progress::Stage;
+use crate::residency::Residency;
 
 /// What a request takes of memory, if `free_bytes` are there for it; without a bound, what is fastest.
 ///
@@ -28,21 +30,37 @@ pub fn estimate(models: &Models, request: &VideoRequest, free_bytes: Option<u64>
 }
 
 /// [`estimate`], and an error if that is more than what is free.
-pub(super) fn check(models: &Models, request: &VideoRequest, free_bytes: Option<u64>) -> Result<Estimate, Error> {
-    let made = estimate(models, request, free_bytes)?;
+pub(super) fn check(models: &Models, request: &VideoRequest, residency: &Residency) -> Result<Estimate, Error> {
+    let free_bytes = residency.memory_bytes_max();
+    let whole = |request: &VideoRequest| estimate(models, request, free_bytes);
+    let fits = |made: &Estimate| free_bytes.is_none_or(|free| made.peak_bytes() <= free);
+    let estimate = |request: &VideoRequest| {
+        let made = whole(request)?;
+        Ok::<_, Error>(if residency.card().is_some() && !fits(&made) { swapping(made, models) } else { made })
+    };
+    let made = estimate(request)?;
     let (Some(free), Some(largest)) = (free_bytes, made.largest()) else { return Ok(made) };
     if made.peak_bytes() <= free {
         return Ok(made);
     }
     let step = 2 * models.vae.spatial_factor();
-    let fits =
-        |changed: VideoRequest| estimate(models, &changed, free_bytes).is_ok_and(|other| other.peak_bytes() <= free);
+    let fits = |changed: VideoRequest| estimate(&changed).is_ok_and(|other| fits(&other));
     Err(Error::Memory {
         needed_bytes: made.peak_bytes(),
         free_bytes: free,
         stage: largest.stage,
         fits: Some(Fits { frames: frames_that_fit(request, fits), size: size_that_fits(request, step, fits) }),
     })
+}
+
+/// With all blocks of the transformer coming and going: two of them at a time.
+fn swapping(made: Estimate, models: &Models) -> Estimate {
+    let layers = models.dit.layers().max(1) as u64;
+    let changed = |stage: StageMemory| match stage.stage {
+        Stage::Sampling => StageMemory { weight_bytes: stage.weight_bytes / layers * layers.min(2), ..stage },
+        _ => stage,
+    };
+    Estimate { stages: made.stages.into_iter().map(changed).collect() }
 }
 
 /// Whether any expert's guidance asks for the negative prompt.

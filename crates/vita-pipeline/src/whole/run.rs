@@ -52,7 +52,7 @@ pub fn make_video(
     request.check()?;
     models.check_request(request)?;
     check_schedule(models, request)?;
-    let estimate = check(models, request, environment.residency.memory_bytes_max())?;
+    let estimate = check(models, request, environment.residency)?;
     pool::release_idle();
     pool::reset_peak();
     let mut timed = Timed { observer: &mut *environment.observer, stages: Vec::new(), current: None };

@@ -58,6 +58,10 @@ pub struct Arguments {
     /// Most of a card's memory to take, such as 12GB [default: what is free].
     #[arg(long, value_name = "SIZE")]
     vram_budget: Option<Bytes>,
+    /// Blocks of a transformer that stay in the computer's memory and are brought to the card each time they run
+    /// [default: those that have no room].
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    blocks_to_swap: usize,
     /// Print one JSON object instead of the last line.
     #[arg(long)]
     json: bool,
@@ -177,7 +181,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
         clock: &|| start.elapsed(),
         residency: &match card {
             None => Residency::one(free_bytes),
-            Some(card) => Residency::one(free_bytes).on_card(card),
+            Some(card) => Residency::one(free_bytes).on_card(card).with_blocks_to_swap(arguments.blocks_to_swap),
         },
     };
     if let Some(text) = &arguments.nag {
