@@ -11,8 +11,8 @@ use vita_cuda::discover::Search;
 use vita_cuda::machine::{Driver, Gpu, Machine};
 use vita_cuda::memory::{Buffer, Pool};
 use vita_cuda::ops::{
-    Affine, Attention, Conv, ConvShape, Float, Format, Function, GatedAdd, LayerNorm, Linear, Modulation, RmsRope,
-    Rope, Rows, Weight, attention, conv, gated_add, layer_norm, linear, rms_rope,
+    Affine, Attention, Conv, ConvShape, Float, Format, Function, GatedAdd, LayerNorm, Linear, Mode, Modulation,
+    RmsRope, Rope, Rows, Weight, attention_in, conv, gated_add, layer_norm, linear, rms_rope,
 };
 use vita_cuda::report::Report;
 use vita_cuda::selftest::{self, Outcome, Random, Verdict};
@@ -160,9 +160,12 @@ impl Bench<'_> {
             let buffers: Vec<Buffer> = (0..4).map(|_| self.random(tokens * WIDTH * 2)).collect::<Result<_>>()?;
             let [q, k, v, y] = [0, 1, 2, 3].map(|i| Rows::new(buffers[i].slice(), Float::Bf16, tokens, WIDTH));
             let call = Attention { q, k, v, y, scale: (HEAD as f32).powf(-0.5) };
-            self.rate(&format!("attention, {tokens} tokens"), 4 * tokens * tokens * WIDTH, "TFLOP/s", || {
-                attention(self.gpu, call)
-            })?;
+            for mode in Mode::ALL.into_iter().filter(|mode| mode.on(self.gpu.properties().arch) == *mode) {
+                let title = format!("attention {mode}, {tokens} tokens");
+                self.rate(&title, 4 * tokens * tokens * WIDTH, "TFLOP/s", || {
+                    attention_in(self.pool, mode, call).map(drop)
+                })?;
+            }
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ mod softmax;
 mod widen;
 
 pub use activation::{Function, activation};
-pub use attention::{Attention, HEAD, attention};
+pub use attention::{Attention, HEAD, Mode, attention, attention_in};
 pub use cast::cast;
 pub use combine::{combine, multiply};
 pub use conv::{Conv, ConvShape, conv};

@@ -109,6 +109,41 @@ inline void multiply_f16(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// d = a * b + c, a: 16 x 32 by rows, b: 32 x 8 by columns, c and d: 16 x 8; c may be d.
+#define MULTIPLY_WHOLE(name, types)                                                                               \
+    inline void name(i32 (&d)[4], const u32 (&a)[4], u32 b0, u32 b1, const i32* c) {                               \
+        asm volatile("mma.sync.aligned.m16n8k32.row.col.s32." types ".s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "    \
+                     "{%8, %9}, {%10, %11, %12, %13};"                                                            \
+                     : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])                                             \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "r"(c[0]), "r"(c[1]),        \
+                       "r"(c[2]), "r"(c[3]));                                                                     \
+    }
+MULTIPLY_WHOLE(multiply_s8, "s8.s8")
+MULTIPLY_WHOLE(multiply_u8_s8, "u8.s8")
+
+// From Ada on.
+inline void multiply_e4m3(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1, const float* c) {
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%10, %11, %12, %13};"
+                 : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(c[0]), "f"(c[1]), "f"(c[2]),
+                   "f"(c[3]));
+}
+
+// Four at once, the first at the lowest address; beyond 448 is 448. From Ada on.
+inline u32 pack_e4m3(float a, float b, float c, float d) {
+    u32 y;
+    asm("{\n"
+        ".reg .b16 low, high;\n"
+        "cvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\n"
+        "cvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
+        "mov.b32 %0, {low, high};\n"
+        "}"
+        : "=r"(y)
+        : "f"(a), "f"(b), "f"(c), "f"(d));
+    return y;
+}
+
 #endif
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -172,6 +207,36 @@ template <class T> inline void store_eight(T* p, const float (&x)[8]) {
 #pragma unroll
     for (int i = 0; i < 8; i++) narrow(elements[i], x[i]);
     *reinterpret_cast<Eight<T>*>(p) = eight;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Codes of eight bits
+// ---------------------------------------------------------------------------------------------------------------
+
+// What counts as the largest size of numbers that are all smaller, so that a scale is never zero.
+#define SIZE_LEAST 1e-10f
+
+// Whole numbers of -128 .. 127, the first at the lowest address.
+inline u32 four_codes(const float* x) {
+    u32 y = 0;
+#pragma unroll
+    for (int i = 0; i < 4; i++) y |= ((u32)__float2int_rn(x[i]) & 0xff) << 8 * i;
+    return y;
+}
+
+inline uint2 eight_codes(const float (&x)[8], float factor) {
+    float scaled[8];
+#pragma unroll
+    for (int i = 0; i < 8; i++) scaled[i] = x[i] * factor;
+    return uint2{four_codes(scaled), four_codes(scaled + 4)};
+}
+
+// Numbers of 0 .. 255, rounded: 2^23 more, and the lowest byte is what is wanted.
+inline u32 pack_u8(float a, float b, float c, float d) {
+    constexpr float WHOLE = 8388608.0f;
+    u32 low = __byte_perm(__float_as_uint(a + WHOLE), __float_as_uint(b + WHOLE), 0x0040);
+    u32 high = __byte_perm(__float_as_uint(c + WHOLE), __float_as_uint(d + WHOLE), 0x0040);
+    return __byte_perm(low, high, 0x5410);
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -49,10 +49,13 @@ struct Copy {
 
 // A product of a warpgroup that was issued: one lane's part of it.
 struct Product {
-    float* d;
-    float (*widen)(unsigned short);
+    void* d;
+    float (*left)(unsigned short);
+    float (*right)(unsigned short);
+    int bytes;   // of an element
+    bool whole;  // d is of whole numbers
     bool from_registers, add;
-    float a[2][16];
+    float a[2][32];
     uint64_t a_matrix, b_matrix;
     int group;
 };
@@ -273,6 +276,52 @@ template <float (*ELEMENT)(uint32_t, int)> inline void multiply(float (&d)[4], c
     wait_warp();
 }
 
+inline float s8_of(unsigned short bits) { return (float)(signed char)(bits & 0xff); }
+inline float u8_of(unsigned short bits) { return (float)(bits & 0xff); }
+inline float e4m3_of(unsigned short bits) {
+    int exponent = bits >> 3 & 15, fraction = bits & 7;
+    float size = (bits & 0x7f) == 0x7f ? NAN
+                 : exponent == 0       ? ldexpf((float)fraction, -9)
+                                       : ldexpf((float)(8 + fraction), exponent - 10);
+    return bits & 0x80 ? -size : size;
+}
+
+// To nearest even; beyond 448 is 448.
+inline uint32_t to_e4m3(float x) {
+    uint32_t sign = signbit(x) ? 0x80 : 0;
+    if (x != x) return sign | 0x7f;
+    float size = fminf(fabsf(x), 448.0f);
+    int exponent;
+    frexpf(size, &exponent);  // size is at least 2^(exponent - 1)
+    exponent = size < 0.015625f ? -6 : exponent - 1;
+    // Steps of an eighth of the power of two; eight more of them are the next exponent's code.
+    int steps = (int)rintf(ldexpf(size, 3 - exponent));
+    return sign | (uint32_t)((exponent + 6) * 8 + steps);
+}
+
+// d = a * b + c for one lane, of elements of a byte.
+template <float (*LEFT)(unsigned short), float (*RIGHT)(unsigned short), class D>
+inline void multiply_bytes(D (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const D* c) {
+    uint32_t* mine = warp().words[lane()];
+    memcpy(mine, a, 16);
+    mine[4] = b0;
+    mine[5] = b1;
+    wait_warp();
+    uint32_t(*words)[8] = warp().words;
+    for (int i = 0; i < 4; i++) {
+        int row = lane() / 4 + i / 2 * 8, column = lane() % 4 * 2 + i % 2;
+        float sum = 0;
+        for (int k = 0; k < 32; k++) {
+            // Lane 4 r + (k % 16) / 4 holds a[r][k] and b[k][r], in a register by the halves of row and k.
+            uint32_t x = words[row % 8 * 4 + k % 16 / 4][row / 8 + k / 16 * 2] >> k % 4 * 8;
+            uint32_t y = words[column * 4 + k % 16 / 4][4 + k / 16] >> k % 4 * 8;
+            sum += LEFT((unsigned short)(x & 0xff)) * RIGHT((unsigned short)(y & 0xff));
+        }
+        d[i] = c[i] + (D)sum;
+    }
+    wait_warp();
+}
+
 inline void load_matrices(uint32_t (&r)[4], uint32_t address, bool transposed) {
     warp().words[lane()][0] = address;
     wait_warp();
@@ -347,39 +396,45 @@ inline void finish_tiles_of(uint32_t barrier) {
         if (!tiles[i].done && tiles[i].barrier == barrier) finish_tile(tiles[i]);
 }
 
-inline float element_at(uint64_t matrix, uint32_t offset, float (*widen)(unsigned short)) {
+inline float element_at(uint64_t matrix, uint32_t offset, float (*widen)(unsigned short), int bytes) {
     uint32_t start = (uint32_t)(matrix & 0x3fff) << 4;
-    unsigned short bits;
-    memcpy(&bits, shared + permuted(start + offset), 2);
+    unsigned short bits = 0;
+    memcpy(&bits, shared + permuted(start + offset), bytes);
     return widen(bits);
 }
 
 inline uint32_t group_bytes(uint64_t matrix) { return (uint32_t)(matrix >> 32 & 0x3fff) << 4; }
 inline uint32_t block_bytes(uint64_t matrix) { return (uint32_t)(matrix >> 16 & 0x3fff) << 4; }
 
-// 64 x 16 by 16 x 128, the part of one lane.
+// 64 x 32 bytes by 32 bytes x 128, the part of one lane.
 inline void finish_product(const Product& product) {
-    float a[2][16], b[16];
+    float a[2][32], b[32];
+    const uint32_t bytes = product.bytes, depth = 32 / bytes;
     for (int half = 0; half < 2; half++) {
         uint32_t row = current / 32 % 4 * 16 + half * 8 + lane() / 4;
-        for (uint32_t k = 0; k < 16; k++)
-            a[half][k] = product.from_registers ? product.a[half][k]
-                                                : element_at(product.a_matrix,
-                                                             row / 8 * group_bytes(product.a_matrix) + row % 8 * 128 + k * 2,
-                                                             product.widen);
+        for (uint32_t k = 0; k < depth; k++) {
+            uint32_t at = row / 8 * group_bytes(product.a_matrix) + row % 8 * 128 + k * bytes;
+            a[half][k] = product.from_registers ? product.a[half][k] : element_at(product.a_matrix, at, product.left, bytes);
+        }
     }
     for (int i = 0; i < 64; i++) {
         uint32_t n = i / 4 * 8 + lane() % 4 * 2 + i % 2;
-        for (uint32_t k = 0; k < 16; k++) {
-            // From registers: columns innermost, as values lie; else depth innermost, as keys lie.
-            uint32_t at = product.from_registers
+        for (uint32_t k = 0; k < depth; k++) {
+            // From registers, two bytes: columns innermost, as values lie; else depth innermost, as keys lie.
+            uint32_t at = product.from_registers && bytes == 2
                               ? n / 64 * block_bytes(product.b_matrix) + n % 64 * 2 + k / 8 * group_bytes(product.b_matrix) + k % 8 * 128
-                              : n / 8 * group_bytes(product.b_matrix) + n % 8 * 128 + k * 2;
-            b[k] = element_at(product.b_matrix, at, product.widen);
+                              : n / 8 * group_bytes(product.b_matrix) + n % 8 * 128 + k * bytes;
+            b[k] = element_at(product.b_matrix, at, product.right, bytes);
         }
         float sum = 0;
-        for (int k = 0; k < 16; k++) sum += a[i / 2 % 2][k] * b[k];
-        product.d[i] = product.add ? product.d[i] + sum : sum;
+        for (uint32_t k = 0; k < depth; k++) sum += a[i / 2 % 2][k] * b[k];
+        if (product.whole) {
+            int& d = ((int*)product.d)[i];
+            d = (product.add ? d : 0) + (int)sum;
+        } else {
+            float& d = ((float*)product.d)[i];
+            d = product.add ? d + sum : sum;
+        }
     }
 }
 
@@ -393,17 +448,20 @@ inline void finish_products_before(int group) {
     thread.product_count = kept;
 }
 
-inline void start_product(float* d, const unsigned* a, uint64_t a_matrix, uint64_t b_matrix, bool add,
-                          float (*widen)(unsigned short)) {
-    Product product{d, widen, a != nullptr, add, {}, a_matrix, b_matrix, self().product_group};
+inline void start_product(void* d, const unsigned* a, uint64_t a_matrix, uint64_t b_matrix, bool add,
+                          float (*left)(unsigned short), float (*right)(unsigned short), int bytes, bool whole) {
+    Product product{d, left, right, bytes, whole, a != nullptr, add, {}, a_matrix, b_matrix, self().product_group};
     if (b_matrix >> 62 != 1) fail("a matrix that is not permuted in runs of 128 bytes");
     if (a) {
         memcpy(warp().words[lane()], a, 16);
         wait_warp();
+        int pieces = 4 / bytes;  // elements of a register
         for (int half = 0; half < 2; half++)
-            for (int k = 0; k < 16; k++) {
-                uint32_t pair = warp().words[lane() / 4 * 4 + k % 8 / 2][half + k / 8 * 2];
-                product.a[half][k] = widen((unsigned short)(k % 2 ? pair >> 16 : pair));
+            for (int k = 0; k < 32 / bytes; k++) {
+                int across = k % (4 * pieces), register_index = half + k / (4 * pieces) * 2;
+                uint32_t word = warp().words[lane() / 4 * 4 + across / pieces][register_index];
+                uint32_t bits = word >> across % pieces * bytes * 8;
+                product.a[half][k] = left((unsigned short)(bytes == 1 ? bits & 0xff : bits));
             }
         wait_warp();
     }
@@ -458,6 +516,15 @@ template <class T> inline T __shfl_xor_sync(unsigned, T value, int step) {
     return other;
 }
 
+inline int __any_sync(unsigned, int value) {
+    emulator::warp().words[emulator::lane()][0] = value;
+    emulator::wait_warp();
+    int any = 0;
+    for (int lane = 0; lane < 32; lane++) any |= emulator::warp().words[lane][0] != 0;
+    emulator::wait_warp();
+    return any;
+}
+
 template <class T> inline T __shfl_sync(unsigned, T value, int from) {
     static_assert(sizeof(T) == 4, "a word");
     memcpy(&emulator::warp().words[emulator::lane()][0], &value, 4);
@@ -470,7 +537,20 @@ template <class T> inline T __shfl_sync(unsigned, T value, int from) {
 
 inline unsigned __float_as_uint(float x) { unsigned y; memcpy(&y, &x, 4); return y; }
 inline float __uint_as_float(unsigned x) { float y; memcpy(&y, &x, 4); return y; }
-inline int __float2int_rn(float x) { return (int)rintf(x); }
+inline int __float_as_int(float x) { int y; memcpy(&y, &x, 4); return y; }
+inline float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
+inline int __float2int_rn(float x) { return x != x ? 0 : (int)rintf(x); }
+// The bytes of low and then high that the digits of `which` name, the last digit first.
+inline unsigned __byte_perm(unsigned low, unsigned high, unsigned which) {
+    uint64_t bytes = low | (uint64_t)high << 32;
+    unsigned y = 0;
+    for (int i = 0; i < 4; i++) y |= (unsigned)(bytes >> (which >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+    return y;
+}
+inline unsigned __dp4a(unsigned a, unsigned b, unsigned c) {
+    for (int i = 0; i < 4; i++) c += (a >> 8 * i & 0xff) * (b >> 8 * i & 0xff);
+    return c;
+}
 inline float __expf(float x) { return expf(x); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float __frcp_rn(float x) { return 1.0f / x; }
@@ -524,6 +604,18 @@ inline void multiply_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, un
 }
 inline void multiply_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     emulator::multiply<emulator::f16_at>(d, a, b0, b1);
+}
+inline void multiply_s8(int (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const int* c) {
+    emulator::multiply_bytes<emulator::s8_of, emulator::s8_of>(d, a, b0, b1, c);
+}
+inline void multiply_u8_s8(int (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const int* c) {
+    emulator::multiply_bytes<emulator::u8_of, emulator::s8_of>(d, a, b0, b1, c);
+}
+inline void multiply_e4m3(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float* c) {
+    emulator::multiply_bytes<emulator::e4m3_of, emulator::e4m3_of>(d, a, b0, b1, c);
+}
+inline unsigned pack_e4m3(float a, float b, float c, float d) {
+    return emulator::to_e4m3(a) | emulator::to_e4m3(b) << 8 | emulator::to_e4m3(c) << 16 | emulator::to_e4m3(d) << 24;
 }
 
 // Hopper's.
@@ -580,7 +672,13 @@ template <int PENDING> inline void products_wait() {
     emulator::finish_products_before(emulator::self().product_group - PENDING);
 }
 template <int N> inline void hold(float (&)[N]) {}
+template <int N> inline void hold(int (&)[N]) {}
+inline void writes_are_ready() {}
 
 #define ELEMENT_OF_T [](unsigned short bits) { T element; element.bits = bits; return widen(element); }
-#define multiply_shared(d, a, b, add) emulator::start_product(d, nullptr, a, b, add, ELEMENT_OF_T)
-#define multiply_registers(d, a, b) emulator::start_product(d, a, 0, b, true, ELEMENT_OF_T)
+#define multiply_shared(d, a, b, add) emulator::start_product(d, nullptr, a, b, add, ELEMENT_OF_T, ELEMENT_OF_T, 2, false)
+#define multiply_registers(d, a, b) emulator::start_product(d, a, 0, b, true, ELEMENT_OF_T, ELEMENT_OF_T, 2, false)
+#define multiply_shared_s8(d, a, b) emulator::start_product(d, nullptr, a, b, true, emulator::s8_of, emulator::s8_of, 1, true)
+#define multiply_registers_u8_s8(d, a, b) emulator::start_product(d, a, 0, b, true, emulator::u8_of, emulator::s8_of, 1, true)
+#define multiply_registers_e4m3(d, a, b, add) \
+    emulator::start_product(d, a, 0, b, add, emulator::e4m3_of, emulator::e4m3_of, 1, false)

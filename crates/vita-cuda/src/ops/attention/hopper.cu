@@ -18,18 +18,6 @@ constexpr u32 HALF_BYTES = 128 * 128, TILE_BYTES = 2 * HALF_BYTES;
 constexpr u32 GROUP_BYTES = 8 * 128;
 constexpr float LOG2_E = 1.4426950408889634f;
 
-// In shared memory, eight bytes each; `empty` is announced by each warp that multiplies.
-struct Barriers {
-    u32 base;
-    inline u32 queries() const { return base; }
-    inline u32 keys_full(u32 tile) const { return base + 8 + tile % STAGES * 8; }
-    inline u32 keys_empty(u32 tile) const { return base + 24 + tile % STAGES * 8; }
-    inline u32 values_full(u32 tile) const { return base + 40 + tile % STAGES * 8; }
-    inline u32 values_empty(u32 tile) const { return base + 56 + tile % STAGES * 8; }
-};
-
-inline u32 parity(u32 tile) { return tile / STAGES % 2; }
-
 inline void fetch(u32 to, const TensorMap& map, u32 column, u32 row, u32 barrier) {
     barrier_expect(barrier, TILE_BYTES);
     copy_tile(to, map, column, row, barrier);
@@ -42,19 +30,10 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
                      float scale) {
     DYNAMIC_SHARED(memory);
     u32 queries = shared_address(memory), keys = queries + TILE_BYTES, values = keys + STAGES * TILE_BYTES;
-    Barriers barriers{values + STAGES * TILE_BYTES};
+    Barriers<STAGES> barriers{values + STAGES * TILE_BYTES};
     u32 column = blockIdx.y * HEAD, first = blockIdx.x * QUERIES;
     u32 tiles = (key_count + KEYS - 1) / KEYS;
-    if (threadIdx.x == 0) {
-        barrier_init(barriers.queries(), 1);
-        for (int stage = 0; stage < STAGES; stage++) {
-            barrier_init(barriers.keys_full(stage), 1);
-            barrier_init(barriers.values_full(stage), 1);
-            barrier_init(barriers.keys_empty(stage), WORKERS * 4);
-            barrier_init(barriers.values_empty(stage), WORKERS * 4);
-        }
-        barriers_are_ready();
-    }
+    if (threadIdx.x == 0) barriers.init(WORKERS * 4);
     __syncthreads();
 
     u32 group = threadIdx.x / 128;
@@ -62,11 +41,11 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
         registers_down<24>();
         if (threadIdx.x == 0) {
             auto fetch_keys = [&](u32 tile) {
-                if (tile >= STAGES) barrier_wait(barriers.keys_empty(tile), parity(tile - STAGES));
+                if (tile >= STAGES) barrier_wait(barriers.keys_empty(tile), barriers.parity(tile - STAGES));
                 fetch(keys + tile % STAGES * TILE_BYTES, k_map, column, tile * KEYS, barriers.keys_full(tile));
             };
             auto fetch_values = [&](u32 tile) {
-                if (tile >= STAGES) barrier_wait(barriers.values_empty(tile), parity(tile - STAGES));
+                if (tile >= STAGES) barrier_wait(barriers.values_empty(tile), barriers.parity(tile - STAGES));
                 fetch(values + tile % STAGES * TILE_BYTES, v_map, column, tile * KEYS, barriers.values_full(tile));
             };
             fetch(queries, q_map, column, first, barriers.queries());
@@ -158,8 +137,8 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
         weigh(0);
         pack();
         for (u32 tile = 1; tile < tiles; tile++) {
-            barrier_wait(barriers.keys_full(tile), parity(tile));
-            barrier_wait(barriers.values_full(tile - 1), parity(tile - 1));
+            barrier_wait(barriers.keys_full(tile), barriers.parity(tile));
+            barrier_wait(barriers.values_full(tile - 1), barriers.parity(tile - 1));
             meet(1 + worker, WORKERS * 128);
             hold(result);
             products_begin();
@@ -177,7 +156,7 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
             for (int i = 0; i < 64; i++) result[i] *= shrink[i / 2 % 2];
             pack();
         }
-        barrier_wait(barriers.values_full(tiles - 1), parity(tiles - 1));
+        barrier_wait(barriers.values_full(tiles - 1), barriers.parity(tiles - 1));
         hold(result);
         products_begin();
         multiply_values(tiles - 1);

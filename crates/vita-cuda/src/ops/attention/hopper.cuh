@@ -59,6 +59,9 @@ template <int COUNT> inline void registers_up() { asm volatile("setmaxnreg.inc.s
 
 // ---- products ----
 
+// Makes what this thread wrote to shared memory known to products; then the warpgroup must meet.
+inline void writes_are_ready() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
 // Before the first product after registers were written that it reads or adds to.
 inline void products_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 inline void products_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
@@ -70,6 +73,10 @@ template <int PENDING> inline void products_wait() {
 template <int N> inline void hold(float (&x)[N]) {
 #pragma unroll
     for (int i = 0; i < N; i++) asm volatile("" : "+f"(x[i])::"memory");
+}
+template <int N> inline void hold(i32 (&x)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i++) asm volatile("" : "+r"(x[i])::"memory");
 }
 
 #define EIGHT(d, i) \
@@ -102,6 +109,41 @@ inline void multiply_registers(float (&d)[64], const u32 (&a)[4], u64 b) {
                  : "memory");
 }
 
+// Products of bytes: a 64 x 32, b 32 x 128 in shared memory with the depth innermost.
+#define FOUR_OF(kind, d, n) kind(d[n][0]), kind(d[n][1]), kind(d[n][2]), kind(d[n][3])
+#define SIXTEEN_OF(kind, d, n) FOUR_OF(kind, d, n), FOUR_OF(kind, d, n + 1), FOUR_OF(kind, d, n + 2), FOUR_OF(kind, d, n + 3)
+#define SIXTY_FOUR_OF(kind, d) \
+    SIXTEEN_OF(kind, d, 0), SIXTEEN_OF(kind, d, 4), SIXTEEN_OF(kind, d, 8), SIXTEEN_OF(kind, d, 12)
+
+// d += a * b: a in shared memory.
+inline void multiply_shared_s8(i32 (&d)[16][4], u64 a, u64 b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 " SIXTY_FOUR_NAMES ", %64, %65, 1;"
+                 : SIXTY_FOUR_OF("+r", d)
+                 : "l"(a), "l"(b)
+                 : "memory");
+}
+
+// d += a * b: a in registers, without signs.
+inline void multiply_registers_u8_s8(i32 (&d)[16][4], const u32 (&a)[4], u64 b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k32.s32.u8.s8 " SIXTY_FOUR_NAMES ", {%64, %65, %66, %67}, %68, 1;"
+                 : SIXTY_FOUR_OF("+r", d)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b)
+                 : "memory");
+}
+
+// d (+)= a * b: a in registers.
+inline void multiply_registers_e4m3(float (&d)[16][4], const u32 (&a)[4], u64 b, bool add) {
+    asm volatile("{\n"
+                 ".reg .pred add;\n"
+                 "setp.ne.b32 add, %69, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 " SIXTY_FOUR_NAMES
+                 ", {%64, %65, %66, %67}, %68, add, 1, 1;\n"
+                 "}"
+                 : SIXTY_FOUR_OF("+f", d)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)add)
+                 : "memory");
+}
+
 #endif
 
 // What tells a product where a matrix lies: runs of 128 bytes whose pieces of 16 are permuted as the copy engine
@@ -114,3 +156,28 @@ inline u64 matrix_at(u32 address, u32 group_bytes, u32 block_bytes) {
 
 // So many bytes further on.
 inline u64 further(u64 matrix, u32 bytes) { return matrix + (bytes >> 4); }
+
+// Barriers of a kernel whose queries come once and whose tiles of keys and values come in turns, in shared memory, eight
+// bytes each; `empty` is announced by each warp that multiplies.
+template <int STAGES> struct Barriers {
+    u32 base;
+    inline u32 queries() const { return base; }
+    inline u32 keys_full(u32 tile) const { return of_tile(0, tile); }
+    inline u32 keys_empty(u32 tile) const { return of_tile(1, tile); }
+    inline u32 values_full(u32 tile) const { return of_tile(2, tile); }
+    inline u32 values_empty(u32 tile) const { return of_tile(3, tile); }
+    inline u32 parity(u32 tile) const { return tile / STAGES % 2; }
+
+    inline void init(u32 warps) const {
+        barrier_init(queries(), 1);
+        for (int stage = 0; stage < STAGES; stage++) {
+            barrier_init(keys_full(stage), 1);
+            barrier_init(values_full(stage), 1);
+            barrier_init(keys_empty(stage), warps);
+            barrier_init(values_empty(stage), warps);
+        }
+        barriers_are_ready();
+    }
+
+    inline u32 of_tile(u32 which, u32 tile) const { return base + 8 + (which * STAGES + tile % STAGES) * 8; }
+};

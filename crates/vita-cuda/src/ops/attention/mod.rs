@@ -1,11 +1,17 @@
 //! Attention: `softmax(q k^T * scale) v` for each head, no mask, heads of 128.
 
+mod eight_bits;
+mod modes;
+mod test_cases;
+
+pub use modes::{Mode, attention_in};
+pub(super) use test_cases::cases;
+
 use super::{Float, Rows, Variant, everywhere};
 use crate::arch::Arch;
 use crate::compile::Source;
 use crate::error::Result;
-use crate::machine::{Arguments, Machine, Shape, TileShape};
-use crate::selftest::{Case, Pair, Random};
+use crate::machine::{Arguments, Machine, Shape, TensorMap, TileShape};
 
 /// Width of a head of every Wan model.
 pub const HEAD: usize = 128;
@@ -37,13 +43,7 @@ pub struct Attention<'a> {
 /// If the card does not answer.
 pub fn attention(machine: &dyn Machine, call: Attention) -> Result<()> {
     let Attention { q, k, v, y, scale } = call;
-    assert!(q.shape() == y.shape() && k.shape() == v.shape() && q.width == k.width, "q, k, v and y");
-    assert!(q.width.is_multiple_of(HEAD) && k.rows > 0, "{} wide, {} keys", q.width, k.rows);
-    assert!([k.float, v.float, y.float] == [q.float; 3], "one type");
-    assert!(scale > 0.0, "a scale of {scale}");
-    for (name, rows) in [("q", &q), ("k", &k), ("v", &v), ("y", &y)] {
-        rows.check_eights(name);
-    }
+    check(&call);
     if q.rows == 0 {
         return Ok(());
     }
@@ -69,23 +69,23 @@ pub fn attention(machine: &dyn Machine, call: Attention) -> Result<()> {
     unsafe { machine.launch(&source(q.float, keys), shape, &arguments) }
 }
 
+fn check(call: &Attention) {
+    let Attention { q, k, v, y, scale } = call;
+    assert!(q.shape() == y.shape() && k.shape() == v.shape() && q.width == k.width, "q, k, v and y");
+    assert!(q.width.is_multiple_of(HEAD) && k.rows > 0, "{} wide, {} keys", q.width, k.rows);
+    assert!([k.float, v.float, y.float] == [q.float; 3], "one type");
+    assert!(*scale > 0.0, "a scale of {scale}");
+    for (name, rows) in [("q", q), ("k", k), ("v", v), ("y", y)] {
+        rows.check_eights(name);
+    }
+}
+
 fn on_hopper(machine: &dyn Machine, call: Attention) -> Result<()> {
     let Attention { q, k, v, y, scale } = call;
-    let map = |rows: Rows| {
-        machine.tensor_map(
-            rows.data.pointer(),
-            &TileShape {
-                sizes: [rows.width as u64, rows.rows as u64, 1, 1],
-                strides_bytes: [rows.stride as u64 * rows.float.bytes(), 0, 0],
-                tile: [64, 128, 1, 1],
-                axes: 2,
-            },
-        )
-    };
     let arguments = Arguments::new()
-        .with(map(q)?)
-        .with(map(k)?)
-        .with(map(v)?)
+        .with(map_of(machine, q)?)
+        .with(map_of(machine, k)?)
+        .with(map_of(machine, v)?)
         .with(y.data.pointer())
         .with(y.stride as u64)
         .with(q.rows as u32)
@@ -97,6 +97,17 @@ fn on_hopper(machine: &dyn Machine, call: Attention) -> Result<()> {
     // SAFETY: the arguments are in the kernel's order; rows, strides and widths were checked against the slices, and
     // the copy engine stays within the sizes it is told.
     unsafe { machine.launch(&hopper_source(q.float), shape, &arguments) }
+}
+
+/// Tiles of 64 columns and 128 rows.
+fn map_of(machine: &dyn Machine, rows: Rows) -> Result<TensorMap> {
+    let tile = TileShape {
+        sizes: [rows.width as u64, rows.rows as u64, 1, 1],
+        strides_bytes: [rows.stride as u64 * rows.float.bytes(), 0, 0],
+        tile: [64, 128, 1, 1],
+        axes: 2,
+    };
+    machine.tensor_map(rows.data.pointer(), &tile)
 }
 
 /// Two blocks should share a multiprocessor: 64 KiB each, or 48 where it has 100.
@@ -137,63 +148,6 @@ pub(super) fn variants() -> Vec<Variant> {
         let source = hopper_source(float);
         all.push(Variant { source, functions: &["attention_hopper"], runs_on: Arch::has_wgmma });
     }
+    all.extend(eight_bits::variants());
     all
-}
-
-pub(super) fn cases() -> Vec<Case> {
-    let mut all = Vec::new();
-    for (queries, keys, heads) in [(1, 1, 1), (130, 64, 2), (64, 200, 1), (200, 515, 1)] {
-        for float in [Float::Bf16, Float::F16] {
-            all.push(case(queries, keys, heads, float));
-        }
-    }
-    all
-}
-
-fn case(queries: usize, keys: usize, heads: usize, float: Float) -> Case {
-    let width = heads * HEAD;
-    let run = move |bench: &crate::selftest::Bench| {
-        let mut random = Random::new((queries * 1000 + keys) as u64);
-        // Scores of some size, so that the softmax is not flat, and some far larger than those before.
-        let input = (0..queries * width).map(|_| 2.0 * random.normal()).collect();
-        let q = bench.numbers(input, float)?;
-        let k = (0..keys * width).map(|i| random.normal() * if i / width % 37 == 36 { 3.0 } else { 1.0 }).collect();
-        let (k, v) = (bench.numbers(k, float)?, bench.random(&mut random, float, keys * width)?);
-        let y = bench.poisoned(float, queries * width)?;
-        let scale = 1.0 / (HEAD as f32).sqrt();
-        let rows = Rows::new(y.slice(), float, queries, width);
-        attention(bench.machine(), Attention { q: q.rows(width), k: k.rows(width), v: v.rows(width), y: rows, scale })?;
-        let want = reference(&q.values, &k.values, &v.values, width, scale);
-        Ok(vec![Pair { got: bench.read(&y, float)?, want }])
-    };
-    Case {
-        op: "attention",
-        title: format!("{queries} queries, {keys} keys, {heads} heads, {float}"),
-        error_max: if float == Float::Bf16 { 5e-3 } else { 1e-3 },
-        runs_on: everywhere,
-        run: Box::new(run),
-    }
-}
-
-/// The definition, row by row in f64.
-fn reference(q: &[f32], k: &[f32], v: &[f32], width: usize, scale: f32) -> Vec<f64> {
-    let mut y = Vec::new();
-    for query in q.chunks(width) {
-        for head in (0..width).step_by(HEAD) {
-            let dot = |key: &[f32]| -> f64 {
-                let pairs = query[head..head + HEAD].iter().zip(&key[head..head + HEAD]);
-                pairs.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() * f64::from(scale)
-            };
-            let scores: Vec<f64> = k.chunks(width).map(dot).collect();
-            let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
-            let total: f64 = weights.iter().sum();
-            let mut row = [0.0; HEAD];
-            for (weight, value) in weights.iter().zip(v.chunks(width)) {
-                row.iter_mut().zip(&value[head..]).for_each(|(sum, &value)| *sum += weight / total * f64::from(value));
-            }
-            y.extend(row);
-        }
-    }
-    y
 }

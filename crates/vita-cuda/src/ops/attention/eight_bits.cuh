@@ -1,0 +1,124 @@
+// What the kernels of attention with eight-bit numbers share (Zhang et al., "SageAttention" and "SageAttention2").
+//
+// Set from outside: T (bf16 or f16), PACK (of T), VALUES: how weights are multiplied with values.
+
+#define KEPT 0  // both as T
+#define E4M3 1  // both as e4m3
+#define S8 2    // weights as u8, values as s8
+
+constexpr int HEAD = 128;
+constexpr float LOG2_E = 1.4426950408889634f;
+
+// Sums of products of codes start from these bits. Read as f32 they are then this number and the sum, exactly, as long
+// as the sum is below 2^22: nothing has to be converted. 128 * 127 * 127 is half of that, 128 * 254 * 127 fits as well.
+constexpr i32 SHIFT_BITS = 0x4b400000;
+constexpr float SHIFT = 12582912.0f;
+
+// The largest weight of a row fills its code: 448, or 254 (255 would leave no room for rounding). It cancels against the
+// weights' sum.
+constexpr float WEIGHT_MOST_LOG2 = VALUES == KEPT ? 0.0f : VALUES == E4M3 ? 8.807354922057604f : 7.988684686772166f;
+
+// Tiles of eight keys that one product of weights takes.
+constexpr int STEP_TILES = VALUES == KEPT ? 2 : 4;
+
+// A row of 128 bytes has eight pieces of 16; they are permuted as Hopper's copy engine does it.
+inline u32 place(u32 row, u32 piece) { return row * 128 + ((piece ^ (row & 7)) << 4); }
+
+// A warp's queries to codes in shared memory, at `to` and the rows after it; rows beyond the last are zeros.
+// value = code * what is returned.
+template <int ROWS> inline float quantise_queries(u8* to, const T* q, u64 stride, u32 first, u32 count) {
+    u32 lane = threadIdx.x % 32, eighth = lane % 16;
+    Eight<T> eights[ROWS / 2];
+    float most = SIZE_LEAST;
+#pragma unroll
+    for (int i = 0; i < ROWS / 2; i++) {
+        u32 at = first + 2 * i + lane / 16;
+        eights[i] = Eight<T>{};
+        if (at < count) eights[i] = load_eight(q + at * stride + eighth * 8);
+        float values[8];
+        widen_eight(values, eights[i]);
+#pragma unroll
+        for (int j = 0; j < 8; j++) most = greater(fabsf(values[j]), most);
+    }
+    most = warp_max(most);
+#pragma unroll
+    for (int i = 0; i < ROWS / 2; i++) {
+        float values[8];
+        widen_eight(values, eights[i]);
+        *reinterpret_cast<uint2*>(to + place(2 * i + lane / 16, eighth / 2) + eighth % 2 * 8) =
+            eight_codes(values, 127.0f / most);
+    }
+    return most / 127.0f;
+}
+
+// Scores of keys from `end` on, where `first` is the tile's first key: no weight.
+template <int TILES> inline void mask(i32 (&score)[TILES][4], u32 first, u32 end) {
+#pragma unroll
+    for (int n = 0; n < TILES; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            if (first + n * 8 + threadIdx.x % 4 * 2 + i % 2 >= end) score[n][i] = __float_as_int(-INFINITE);
+}
+
+// How far the softmax of a query has come. A lane holds parts of two queries, eight apart; four lanes share one.
+struct Row {
+    float most = -INFINITE;  // log2 of the largest weight so far
+    float sum = 0;           // of this lane's weights, relative to it
+    float shrink = 0;        // what the last tile made of weights before
+    float spread = 1;        // one unit of the last tile's weights, where it has its own
+};
+
+// Makes weights of a tile's scores, laid out as the next product takes them. Score = (code sum) * factor, in log2.
+template <int TILES>
+inline void weigh(const i32 (&score)[TILES][4], u32 (&weights)[TILES / STEP_TILES][4], int half, float factor, Row& row) {
+    float now = -INFINITE;
+#pragma unroll
+    for (int n = 0; n < TILES; n++)
+        now = fmaxf(now, fmaxf(__int_as_float(score[n][2 * half]), __int_as_float(score[n][2 * half + 1])));
+    now = fmaxf(now, __shfl_xor_sync(0xffffffffu, now, 1));
+    now = fmaxf(now, __shfl_xor_sync(0xffffffffu, now, 2));
+    now = (now - SHIFT) * factor;
+    float top = fmaxf(row.most, now);
+    row.shrink = exp2_fast(row.most - top);
+    row.most = top;
+    // Whole numbers have no small ones: they are relative to the tile's own largest weight.
+    if (VALUES == S8) row.spread = exp2_fast(now - top);
+    float base = (VALUES == S8 ? now : top) + (SHIFT * factor - WEIGHT_MOST_LOG2);
+    auto weight = [&](int n, int i) { return exp2_fast(__int_as_float(score[n][2 * half + i]) * factor - base); };
+
+#if VALUES == KEPT
+    float part = 0;
+#pragma unroll
+    for (int n = 0; n < TILES; n++) {
+        float low = weight(n, 0), high = weight(n, 1);
+        part += low + high;
+        weights[n / 2][n % 2 * 2 + half] = PACK(low, high);
+    }
+    row.sum = row.sum * row.shrink + part;
+#elif VALUES == E4M3
+    float part = 0;
+#pragma unroll
+    for (int n = 0; n < TILES; n += 2) {
+        float a = weight(n, 0), b = weight(n, 1), c = weight(n + 1, 0), d = weight(n + 1, 1);
+        part += (a + b) + (c + d);
+        weights[n / 4][n / 2 % 2 * 2 + half] = pack_e4m3(a, b, c, d);
+    }
+    row.sum = row.sum * row.shrink + part;
+#else
+    // The sum is that of the codes: what rounding adds to a weight or takes from it, it does to the sum as well.
+    u32 part = 0;
+#pragma unroll
+    for (int n = 0; n < TILES; n += 2) {
+        u32 four = pack_u8(weight(n, 0), weight(n, 1), weight(n + 1, 0), weight(n + 1, 1));
+        part = __dp4a(four, 0x01010101u, part);
+        weights[n / 4][n / 2 % 2 * 2 + half] = four;
+    }
+    row.sum = row.sum * row.shrink + (float)part * row.spread;
+#endif
+}
+
+// The sum of all weights of a query.
+inline float total(const Row& row) {
+    float sum = row.sum + __shfl_xor_sync(0xffffffffu, row.sum, 1);
+    return sum + __shfl_xor_sync(0xffffffffu, sum, 2);
+}
