@@ -68,6 +68,9 @@ inline float exp2_fast(float x) {
 // Address of shared memory, as the copies and matrix loads take it.
 inline u32 shared_address(const void* p) { return (u32)__cvta_generic_to_shared(p); }
 
+// What depends on x is computed where it is used, rather than once and kept in registers that are needed for more.
+inline void compute_anew(u32& x) { asm volatile("" : "+r"(x)); }
+
 // 16 bytes from global to shared memory, or zeros if not valid.
 inline void copy_async_16(u32 to, const void* from, bool valid) {
     int bytes = valid ? 16 : 0;

@@ -584,6 +584,8 @@ inline float exp2_fast(float x) { return exp2f(x); }
 
 inline unsigned shared_address(const void* p) { return (unsigned)((const unsigned char*)p - emulator::shared); }
 
+inline void compute_anew(unsigned&) {}
+
 inline void copy_async_16(unsigned to, const void* from, bool valid) {
     emulator::Thread& thread = emulator::self();
     if (to % 16 || (valid && (uintptr_t)from % 16)) { fprintf(stderr, "a copy of 16 bytes that lie askew\n"); abort(); }
@@ -678,7 +680,9 @@ inline void writes_are_ready() {}
 #define ELEMENT_OF_T [](unsigned short bits) { T element; element.bits = bits; return widen(element); }
 #define multiply_shared(d, a, b, add) emulator::start_product(d, nullptr, a, b, add, ELEMENT_OF_T, ELEMENT_OF_T, 2, false)
 #define multiply_registers(d, a, b) emulator::start_product(d, a, 0, b, true, ELEMENT_OF_T, ELEMENT_OF_T, 2, false)
-#define multiply_shared_s8(d, a, b) emulator::start_product(d, nullptr, a, b, true, emulator::s8_of, emulator::s8_of, 1, true)
-#define multiply_registers_u8_s8(d, a, b) emulator::start_product(d, a, 0, b, true, emulator::u8_of, emulator::s8_of, 1, true)
+#define multiply_shared_s8(d, a, b, add) \
+    emulator::start_product(d, nullptr, a, b, add, emulator::s8_of, emulator::s8_of, 1, true)
+#define multiply_registers_u8_s8(d, a, b, add) \
+    emulator::start_product(d, a, 0, b, add, emulator::u8_of, emulator::s8_of, 1, true)
 #define multiply_registers_e4m3(d, a, b, add) \
     emulator::start_product(d, a, 0, b, add, emulator::e4m3_of, emulator::e4m3_of, 1, false)

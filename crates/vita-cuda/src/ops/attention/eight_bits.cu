@@ -2,7 +2,7 @@
 //
 // Set from outside: T (bf16 or f16, of q and y), MULTIPLY and PACK (of T), VALUES (see eight_bits.cuh).
 //
-// Keys and values come quantised (quantise.cu); each warp quantises its own queries, by one scale. All else is as in
+// Keys and values come quantised (quantise.cu); each warp quantises its own queries, each by its own scale. All else is as in
 // mma.cu: a block takes 128 queries of one head, each of its four warps 32, and walks over tiles of 64 keys; the next
 // keys are on their way while the values are multiplied, the values while the keys are.
 //
@@ -26,31 +26,33 @@ template <int BYTES> inline u32 place_of(u32 row, u32 piece) {
     return row * BYTES + ((piece ^ (BYTES == 64 ? row / 2 & 3 : row & 7)) << 4);
 }
 
-// Rows to shared memory; rows beyond the last are zeros.
-template <int ROWS, int BYTES> inline void fetch(u32 to, const void* from, u64 stride_bytes, u32 first, u32 rows) {
-    constexpr int PIECES = BYTES / 16;
-    u32 piece = threadIdx.x % PIECES;
+// What a thread copies of tiles of rows, one after another: the first piece's place in shared and in global memory.
+template <int ROWS, int BYTES> struct Tiles {
+    static constexpr int PIECES = BYTES / 16;
+    static constexpr int ROWS_AT_ONCE = THREADS / PIECES;
+    u32 to;
+    const u8* from;
+
+    inline Tiles(u32 tile, const void* start, u64 stride_bytes)
+        : to(tile + place_of<BYTES>(threadIdx.x / PIECES, threadIdx.x % PIECES)),
+          from((const u8*)start + threadIdx.x / PIECES * stride_bytes + threadIdx.x % PIECES * 16) {}
+
+    // The next tile; rows from the `rows`-th on are zeros.
+    inline void fetch(u64 stride_bytes, u32 rows, u64 tile_bytes) {
+        const u8* at = from;
 #pragma unroll
-    for (int i = 0; i < ROWS * PIECES / THREADS; i++) {
-        u32 row = threadIdx.x / PIECES + i * (THREADS / PIECES);
-        bool valid = first + row < rows;
-        const u8* start = (const u8*)from + (valid ? first + row : 0) * stride_bytes;
-        copy_async_16(to + place_of<BYTES>(row, piece), start + piece * 16, valid);
+        for (int i = 0; i < ROWS / ROWS_AT_ONCE; i++) {
+            // Rows so far apart are permuted alike.
+            copy_async_16(to + i * ROWS_AT_ONCE * BYTES, at, threadIdx.x / PIECES + i * ROWS_AT_ONCE < rows);
+            at += ROWS_AT_ONCE * stride_bytes;
+        }
+        from += tile_bytes;
     }
-}
+};
 
-inline void fetch_values(u32 to, const Value* v, u64 stride, u32 first, u32 count) {
-#if VALUES == KEPT
-    fetch<KEYS, HEAD * 2>(to, v, stride * 2, first, count);
-#else
-    fetch<HEAD, KEYS>(to, v + first, stride, 0, HEAD);
-#endif
-}
-
-// result = result * shrink + weights * values.
+// result = result * shrink + weights * values; `values_at` is where this lane's part of the first matrices lies.
 inline void multiply_values(float (&result)[BOTH][HEAD / 8][4], const u32 (&weights)[BOTH][KEY_TILES / STEP_TILES][4],
-                            u32 values, const Row (&rows)[BOTH][2]) {
-    u32 lane = threadIdx.x % 32;
+                            u32 values_at, const Row (&rows)[BOTH][2]) {
 #if VALUES == KEPT
     // After some tiles, hardly any row has a new maximum.
     bool moved = false;
@@ -69,7 +71,7 @@ inline void multiply_values(float (&result)[BOTH][HEAD / 8][4], const u32 (&weig
 #pragma unroll
         for (int n = 0; n < HEAD / 8; n += 2) {
             u32 b[4];
-            load_matrices_transposed(b, values + place_of<HEAD * 2>(step * 16 + lane % 16, n + lane / 16));
+            load_matrices_transposed(b, (values_at ^ n * 16) + step * 16 * HEAD * 2);
 #pragma unroll
             for (int m = 0; m < BOTH; m++) {
                 MULTIPLY(result[m][n], weights[m][step], b[0], b[1]);
@@ -90,7 +92,7 @@ inline void multiply_values(float (&result)[BOTH][HEAD / 8][4], const u32 (&weig
 #pragma unroll
         for (int step = 0; step < KEYS / 32; step++) {
             u32 b[4];
-            load_matrices(b, values + place_of<KEYS>(n * 8 + lane / 16 * 8 + lane % 8, step * 2 + lane / 8 % 2));
+            load_matrices(b, (values_at ^ step * 32) + n * 8 * KEYS);
 #pragma unroll
             for (int m = 0; m < BOTH; m++) {
 #pragma unroll
@@ -129,17 +131,34 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     DYNAMIC_SHARED(memory);
     u32 queries = shared_address(memory);
     u32 keys = queries + QUERIES * HEAD, values = keys + KEYS * HEAD;
+    f32* query_scales = reinterpret_cast<f32*>(memory + (QUERIES + KEYS) * HEAD + KEYS * HEAD * sizeof(Value));
     u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     u32 first = blockIdx.x * QUERIES;
     u64 head = (u64)blockIdx.y * HEAD;
-    q += head, k += head, y += head, value_scales += head;
     v += VALUES == KEPT ? head : head * v_stride;
-    key_scales += blockIdx.y * ((key_count + KEYS - 1) / KEYS);
+    key_scales += blockIdx.y * ((key_count + KEYS - 1) / KEYS) * 4 + lane % 4;
+    query_scales += warp * 32;
 
-    fetch<KEYS, HEAD>(keys, k, k_stride, 0, key_count);
+    Tiles<KEYS, HEAD> key_tiles(keys, k + head, k_stride);
+    key_tiles.fetch(k_stride, key_count, KEYS * k_stride);
     copy_async_commit();
-    float query_factor =
-        quantise_queries<32>(memory + warp * 32 * HEAD, q, q_stride, first + warp * 32, query_count) * scale * LOG2_E;
+#if VALUES == KEPT
+    Tiles<KEYS, HEAD * 2> value_tiles(values, v, v_stride * 2);
+#else
+    Tiles<HEAD, KEYS> value_tiles(values, v, v_stride);
+#endif
+    quantise_queries<32>(memory + warp * 32 * HEAD, query_scales, q + head, q_stride, first + warp * 32, query_count,
+                         scale * LOG2_E);
+
+    // Where this lane's parts of matrices lie; a tile's first byte is at a multiple of 256, so that pieces further on are
+    // at other bits of the address.
+    u32 queries_at = queries + place(warp * 32 + lane % 16, lane / 16);
+    u32 keys_at = keys + place(lane / 16 * 8 + lane % 8, lane / 8 % 2);
+#if VALUES == KEPT
+    u32 values_at = values + place_of<HEAD * 2>(lane % 16, lane / 16);
+#else
+    u32 values_at = values + place_of<KEYS>(lane / 16 * 8 + lane % 8, lane / 8 % 2);
+#endif
 
     Row rows[BOTH][2];
     float result[BOTH][HEAD / 8][4];
@@ -151,10 +170,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
             for (int i = 0; i < 4; i++) result[m][n][i] = 0;
 
     for (u32 start = 0; start < key_count; start += KEYS) {
-        float factor = query_factor * key_scales[start / KEYS];
+        compute_anew(queries_at);
+        compute_anew(keys_at);
+        compute_anew(values_at);
         copy_async_wait<0>();
         __syncthreads();
-        fetch_values(values, v, v_stride, start, key_count);
+#if VALUES == KEPT
+        value_tiles.fetch(v_stride * 2, key_count - start, KEYS * v_stride * 2);
+#else
+        value_tiles.fetch(v_stride, HEAD, KEYS);
+#endif
         copy_async_commit();
 
         i32 score[BOTH][KEY_TILES][4];
@@ -164,11 +189,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
             u32 a[BOTH][4];
 #pragma unroll
             for (int m = 0; m < BOTH; m++)
-                load_matrices(a[m], queries + place(warp * 32 + m * 16 + lane % 16, step * 2 + lane / 16));
+                load_matrices(a[m], (queries_at ^ step * 32) + m * 16 * HEAD);
 #pragma unroll
             for (int n = 0; n < KEY_TILES; n += 2) {
                 u32 b[4];
-                load_matrices(b, keys + place(n * 8 + lane / 16 * 8 + lane % 8, step * 2 + lane / 8 % 2));
+                load_matrices(b, (keys_at ^ step * 32) + n * 8 * HEAD);
 #pragma unroll
                 for (int m = 0; m < BOTH; m++) {
                     multiply_s8(score[m][n], a[m], b[0], b[1], step == 0 ? shift : score[m][n]);
@@ -180,17 +205,22 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
         // The values have arrived, and every warp is done with the keys.
         copy_async_wait<0>();
         __syncthreads();
-        if (start + KEYS < key_count) fetch<KEYS, HEAD>(keys, k, k_stride, start + KEYS, key_count);
+        if (start + KEYS < key_count) key_tiles.fetch(k_stride, key_count - start - KEYS, KEYS * k_stride);
         copy_async_commit();
 
+        float key_scale = key_scales[start / KEYS * 4];
         u32 weights[BOTH][KEY_TILES / STEP_TILES][4];
 #pragma unroll
         for (int m = 0; m < BOTH; m++) {
             if (start + KEYS > key_count) mask(score[m], start, key_count);
-            weigh(score[m], weights[m], 0, factor, rows[m][0]);
-            weigh(score[m], weights[m], 1, factor, rows[m][1]);
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                float factor = query_scales[m * 16 + half * 8 + lane / 4] * key_scale;
+                weigh(score[m], half, factor, rows[m][half]);
+                pack(score[m], weights[m], half, rows[m][half]);
+            }
         }
-        multiply_values(result, weights, values, rows);
+        multiply_values(result, weights, values_at, rows);
     }
 
 #pragma unroll
@@ -202,7 +232,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
             if (at >= query_count) continue;
 #pragma unroll
             for (int n = 0; n < HEAD / 8; n++) {
-                u32 column = n * 8 + lane % 4 * 2;
+                u64 column = head + n * 8 + lane % 4 * 2;
                 float2 factor{back, back};
 #if VALUES != KEPT
                 float2 scales = *reinterpret_cast<const float2*>(value_scales + column);

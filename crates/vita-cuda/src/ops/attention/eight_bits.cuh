@@ -24,31 +24,24 @@ constexpr int STEP_TILES = VALUES == KEPT ? 2 : 4;
 // A row of 128 bytes has eight pieces of 16; they are permuted as Hopper's copy engine does it.
 inline u32 place(u32 row, u32 piece) { return row * 128 + ((piece ^ (row & 7)) << 4); }
 
-// A warp's queries to codes in shared memory, at `to` and the rows after it; rows beyond the last are zeros.
-// value = code * what is returned.
-template <int ROWS> inline float quantise_queries(u8* to, const T* q, u64 stride, u32 first, u32 count) {
+// A warp's queries to codes in shared memory, at `to` and the rows after it; rows beyond the last are zeros. Each has its
+// own scale: value * factor = code * scale.
+template <int ROWS>
+inline void quantise_queries(u8* to, f32* scales, const T* q, u64 stride, u32 first, u32 count, float factor) {
     u32 lane = threadIdx.x % 32, eighth = lane % 16;
-    Eight<T> eights[ROWS / 2];
-    float most = SIZE_LEAST;
-#pragma unroll
-    for (int i = 0; i < ROWS / 2; i++) {
-        u32 at = first + 2 * i + lane / 16;
-        eights[i] = Eight<T>{};
-        if (at < count) eights[i] = load_eight(q + at * stride + eighth * 8);
-        float values[8];
-        widen_eight(values, eights[i]);
+#pragma unroll 4
+    for (u32 row = lane / 16; row < ROWS; row += 2) {
+        Eight<T> eight{};
+        if (first + row < count) eight = load_eight(q + (first + row) * stride + eighth * 8);
+        float values[8], most = SIZE_LEAST;
+        widen_eight(values, eight);
 #pragma unroll
         for (int j = 0; j < 8; j++) most = greater(fabsf(values[j]), most);
-    }
-    most = warp_max(most);
 #pragma unroll
-    for (int i = 0; i < ROWS / 2; i++) {
-        float values[8];
-        widen_eight(values, eights[i]);
-        *reinterpret_cast<uint2*>(to + place(2 * i + lane / 16, eighth / 2) + eighth % 2 * 8) =
-            eight_codes(values, 127.0f / most);
+        for (int step = 8; step > 0; step /= 2) most = greater(__shfl_xor_sync(0xffffffffu, most, step), most);
+        *reinterpret_cast<uint2*>(to + place(row, eighth / 2) + eighth % 2 * 8) = eight_codes(values, 127.0f / most);
+        if (eighth == 0) scales[row] = most / 127.0f * factor;
     }
-    return most / 127.0f;
 }
 
 // Scores of keys from `end` on, where `first` is the tile's first key: no weight.
@@ -68,42 +61,46 @@ struct Row {
     float spread = 1;        // one unit of the last tile's weights, where it has its own
 };
 
-// Makes weights of a tile's scores, laid out as the next product takes them. Score = (code sum) * factor, in log2.
-template <int TILES>
-inline void weigh(const i32 (&score)[TILES][4], u32 (&weights)[TILES / STEP_TILES][4], int half, float factor, Row& row) {
+// Makes weights of a tile's scores, in their place. Score = sum of codes * factor, in log2; the keys of a lane share a
+// scale.
+template <int TILES> inline void weigh(i32 (&score)[TILES][4], int half, float factor, Row& row) {
     float now = -INFINITE;
 #pragma unroll
     for (int n = 0; n < TILES; n++)
         now = fmaxf(now, fmaxf(__int_as_float(score[n][2 * half]), __int_as_float(score[n][2 * half + 1])));
+    now = (now - SHIFT) * factor;
     now = fmaxf(now, __shfl_xor_sync(0xffffffffu, now, 1));
     now = fmaxf(now, __shfl_xor_sync(0xffffffffu, now, 2));
-    now = (now - SHIFT) * factor;
     float top = fmaxf(row.most, now);
     row.shrink = exp2_fast(row.most - top);
     row.most = top;
     // Whole numbers have no small ones: they are relative to the tile's own largest weight.
     if (VALUES == S8) row.spread = exp2_fast(now - top);
     float base = (VALUES == S8 ? now : top) + (SHIFT * factor - WEIGHT_MOST_LOG2);
-    auto weight = [&](int n, int i) { return exp2_fast(__int_as_float(score[n][2 * half + i]) * factor - base); };
-
-#if VALUES == KEPT
     float part = 0;
 #pragma unroll
     for (int n = 0; n < TILES; n++) {
-        float low = weight(n, 0), high = weight(n, 1);
-        part += low + high;
-        weights[n / 2][n % 2 * 2 + half] = PACK(low, high);
-    }
-    row.sum = row.sum * row.shrink + part;
-#elif VALUES == E4M3
-    float part = 0;
 #pragma unroll
-    for (int n = 0; n < TILES; n += 2) {
-        float a = weight(n, 0), b = weight(n, 1), c = weight(n + 1, 0), d = weight(n + 1, 1);
-        part += (a + b) + (c + d);
-        weights[n / 4][n / 2 % 2 * 2 + half] = pack_e4m3(a, b, c, d);
+        for (int i = 2 * half; i < 2 * half + 2; i++) {
+            float weight = exp2_fast(__int_as_float(score[n][i]) * factor - base);
+            part += weight;
+            score[n][i] = __float_as_int(weight);
+        }
     }
-    row.sum = row.sum * row.shrink + part;
+    if (VALUES != S8) row.sum = row.sum * row.shrink + part;
+}
+
+// Lays weights out as the next product takes them.
+template <int TILES>
+inline void pack(const i32 (&score)[TILES][4], u32 (&weights)[TILES / STEP_TILES][4], int half, Row& row) {
+    auto weight = [&](int n, int i) { return __int_as_float(score[n][2 * half + i]); };
+#if VALUES == KEPT
+#pragma unroll
+    for (int n = 0; n < TILES; n++) weights[n / 2][n % 2 * 2 + half] = PACK(weight(n, 0), weight(n, 1));
+#elif VALUES == E4M3
+#pragma unroll
+    for (int n = 0; n < TILES; n += 2)
+        weights[n / 4][n / 2 % 2 * 2 + half] = pack_e4m3(weight(n, 0), weight(n, 1), weight(n + 1, 0), weight(n + 1, 1));
 #else
     // The sum is that of the codes: what rounding adds to a weight or takes from it, it does to the sum as well.
     u32 part = 0;

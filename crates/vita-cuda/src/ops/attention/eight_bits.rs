@@ -23,7 +23,10 @@ const TOKENS: usize = 64;
 /// Quantised values have so many tokens, or a multiple; those beyond the last are zeros.
 const TOKENS_STEP: usize = 128;
 
-/// Keys of a tile, which share a scale.
+/// Scales of a tile of keys.
+const SCALES: usize = 4;
+
+/// Keys of a tile.
 const KEYS: usize = 64;
 
 /// The same on Hopper.
@@ -58,7 +61,7 @@ pub fn attention(pool: &Pool, values: Values, call: Attention) -> Result<()> {
 /// Bytes of [`Codes`] for so many keys.
 pub fn scratch_bytes(values: Values, keys: usize, width: usize) -> u64 {
     let columns = 4 * (PARTS * width);
-    let of_keys = keys * width + 4 * (keys.div_ceil(KEYS) * (width / HEAD)) + columns;
+    let of_keys = keys * width + 4 * (SCALES * keys.div_ceil(KEYS) * (width / HEAD)) + columns;
     let of_values = match values {
         Values::Kept => 0,
         Values::E4m3 | Values::S8 => keys.next_multiple_of(TOKENS_STEP) * width + 4 * width + columns,
@@ -75,12 +78,12 @@ struct Codes {
 }
 
 impl Codes {
-    /// Keys less their mean: `[S, H * 128]`, a scale for each head of `keys` rows.
+    /// Keys less their mean: `[S, H * 128]`, [`SCALES`] for each head of `keys` rows.
     fn of_keys(pool: &Pool, k: Rows, keys: usize) -> Result<Self> {
         let (heads, blocks) = (k.width / HEAD, k.rows.div_ceil(keys));
         let sums = pool.allocate(4 * (PARTS * k.width) as u64)?;
         let codes = pool.allocate((k.rows * k.width) as u64)?;
-        let scales = pool.allocate(4 * (heads * blocks) as u64)?;
+        let scales = pool.allocate(4 * (SCALES * heads * blocks) as u64)?;
         let arguments = input(k)
             .with(sums.slice().pointer())
             .with(codes.slice().pointer())
@@ -157,8 +160,9 @@ fn multiply(pool: &Pool, values: Values, call: Attention, k: Codes, v: Option<Co
         .with(q.rows as u32)
         .with(call.k.rows as u32)
         .with(scale);
-    let shape =
-        Shape { grid: grid(q), threads: 128, shared_bytes: (QUERIES * HEAD + KEYS * HEAD * bytes(values)) as u32 };
+    // Queries, a tile of keys and one of values, the queries' scales.
+    let shared_bytes = (QUERIES * HEAD + KEYS * HEAD * bytes(values) + 4 * QUERIES) as u32;
+    let shape = Shape { grid: grid(q), threads: 128, shared_bytes };
     // SAFETY: the arguments are in the kernel's order; rows, strides and widths were checked against the slices, and
     // the scratch was made for them.
     unsafe { pool.machine().launch(&source(q.float, values), shape, &arguments) }
@@ -183,8 +187,8 @@ fn multiply_on_hopper(pool: &Pool, values: Values, call: Attention, k: Codes, v:
         .with(q.rows as u32)
         .with(call.k.rows as u32)
         .with(scale);
-    // Queries, two tiles of keys and two of values, barriers.
-    let shared_bytes = (QUERIES * HEAD + 2 * KEYS_ON_HOPPER * HEAD * bytes(values) + 128) as u32;
+    // Queries, two tiles of keys and two of values, barriers, the queries' scales.
+    let shared_bytes = (QUERIES * HEAD + 2 * KEYS_ON_HOPPER * HEAD * bytes(values) + 128 + 4 * QUERIES) as u32;
     // SAFETY: as above, and the copy engine stays within the sizes it is told.
     unsafe {
         machine.launch(&hopper_source(q.float, values), Shape { grid: grid(q), threads: 384, shared_bytes }, &arguments)

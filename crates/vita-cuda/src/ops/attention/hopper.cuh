@@ -115,34 +115,33 @@ inline void multiply_registers(float (&d)[64], const u32 (&a)[4], u64 b) {
 #define SIXTY_FOUR_OF(kind, d) \
     SIXTEEN_OF(kind, d, 0), SIXTEEN_OF(kind, d, 4), SIXTEEN_OF(kind, d, 8), SIXTEEN_OF(kind, d, 12)
 
-// d += a * b: a in shared memory.
-inline void multiply_shared_s8(i32 (&d)[16][4], u64 a, u64 b) {
-    asm volatile("wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 " SIXTY_FOUR_NAMES ", %64, %65, 1;"
+// d (+)= a * b: a in shared memory.
+inline void multiply_shared_s8(i32 (&d)[16][4], u64 a, u64 b, bool add) {
+    asm volatile("{\n"
+                 ".reg .pred add;\n"
+                 "setp.ne.b32 add, %66, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 " SIXTY_FOUR_NAMES ", %64, %65, add;\n"
+                 "}"
                  : SIXTY_FOUR_OF("+r", d)
-                 : "l"(a), "l"(b)
-                 : "memory");
-}
-
-// d += a * b: a in registers, without signs.
-inline void multiply_registers_u8_s8(i32 (&d)[16][4], const u32 (&a)[4], u64 b) {
-    asm volatile("wgmma.mma_async.sync.aligned.m64n128k32.s32.u8.s8 " SIXTY_FOUR_NAMES ", {%64, %65, %66, %67}, %68, 1;"
-                 : SIXTY_FOUR_OF("+r", d)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b)
+                 : "l"(a), "l"(b), "r"((int)add)
                  : "memory");
 }
 
 // d (+)= a * b: a in registers.
-inline void multiply_registers_e4m3(float (&d)[16][4], const u32 (&a)[4], u64 b, bool add) {
-    asm volatile("{\n"
-                 ".reg .pred add;\n"
-                 "setp.ne.b32 add, %69, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 " SIXTY_FOUR_NAMES
-                 ", {%64, %65, %66, %67}, %68, add, 1, 1;\n"
-                 "}"
-                 : SIXTY_FOUR_OF("+f", d)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)add)
-                 : "memory");
-}
+#define MULTIPLY_REGISTERS(name, D, kind, types, signs)                                                                \
+    inline void name(D (&d)[16][4], const u32 (&a)[4], u64 b, bool add) {                                              \
+        asm volatile("{\n"                                                                                             \
+                     ".reg .pred add;\n"                                                                               \
+                     "setp.ne.b32 add, %69, 0;\n"                                                                      \
+                     "wgmma.mma_async.sync.aligned.m64n128k32." types " " SIXTY_FOUR_NAMES                              \
+                     ", {%64, %65, %66, %67}, %68, add" signs ";\n"                                                    \
+                     "}"                                                                                               \
+                     : SIXTY_FOUR_OF(kind, d)                                                                          \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)add)                               \
+                     : "memory");                                                                                      \
+    }
+MULTIPLY_REGISTERS(multiply_registers_u8_s8, i32, "+r", "s32.u8.s8", "")
+MULTIPLY_REGISTERS(multiply_registers_e4m3, float, "+f", "f32.e4m3.e4m3", ", 1, 1")
 
 #endif
 

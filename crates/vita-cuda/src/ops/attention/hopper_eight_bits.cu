@@ -3,9 +3,9 @@
 //
 // Set from outside: T (bf16 or f16, of q and y), PACK (of T), VALUES (see eight_bits.cuh).
 //
-// All is as in hopper.cu, but: keys and values come quantised (quantise.cu), each warp quantises its own 16 queries, by
-// one scale, and what a tile adds to the result is summed on its own (see eight_bits.cu). Tiles of bytes are fetched as
-// pairs of bytes.
+// All is as in hopper.cu, but: keys and values come quantised (quantise.cu), each warp quantises its own 16
+// queries, each by its own scale, and what a tile adds to the result is summed on its own (see eight_bits.cu). Tiles of
+// bytes are fetched as pairs of bytes.
 
 constexpr int QUERIES = 128;
 constexpr int KEYS = 128;
@@ -18,8 +18,10 @@ constexpr int KEY_TILES = KEYS / 8;
 
 #if VALUES == E4M3
 typedef float Part;
+#define MULTIPLY_VALUES multiply_registers_e4m3
 #else
 typedef i32 Part;
+#define MULTIPLY_VALUES multiply_registers_u8_s8
 #endif
 
 extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
@@ -66,17 +68,19 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
         registers_up<240>();
         u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4, worker = group - 1;
         u32 own = worker * 64 + warp * 16;
-        float query_factor =
-            quantise_queries<16>(memory + own * HEAD, q + column, q_stride, first + own, query_count) * scale * LOG2_E;
+        f32* query_scales = reinterpret_cast<f32*>(memory + (1 + STAGES) * TILE_BYTES + STAGES * VALUES_BYTES + 128) + own;
+        quantise_queries<16>(memory + own * HEAD, query_scales, q + column, q_stride, first + own, query_count,
+                             scale * LOG2_E);
         writes_are_ready();
         meet(3 + worker, 128);
 
         u64 query_matrix = matrix_at(queries + worker * 64 * HEAD, GROUP_BYTES, 16);
-        key_scales += blockIdx.y * tiles;
+        float query_scale[2] = {query_scales[lane / 4], query_scales[8 + lane / 4]};
+        key_scales += blockIdx.y * tiles * 4 + lane % 4;
         float result[64];
         Row rows[2];
         i32 score[KEY_TILES][4];
-        u32 weights[KEY_TILES / STEP_TILES][4], next_weights[KEY_TILES / STEP_TILES][4];
+        u32 weights[KEY_TILES / STEP_TILES][4];
 #pragma unroll
         for (int i = 0; i < 64; i++) result[i] = 0;
         float key_scale = key_scales[0];
@@ -86,31 +90,26 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
             u64 key_matrix = matrix_at(keys + tile % STAGES * TILE_BYTES, GROUP_BYTES, 16);
 #pragma unroll
             for (int step = 0; step < HEAD / 32; step++)
-                multiply_shared_s8(score, further(query_matrix, step * 32), further(key_matrix, step * 32));
+                multiply_shared_s8(score, further(query_matrix, step * 32), further(key_matrix, step * 32), step > 0);
             products_commit();
-        };
-        auto shift_scores = [&]() {
-#pragma unroll
-            for (int n = 0; n < KEY_TILES; n++)
-#pragma unroll
-                for (int i = 0; i < 4; i++) score[n][i] = SHIFT_BITS;
         };
         auto hold_scores = [&]() {
 #pragma unroll
-            for (int n = 0; n < KEY_TILES; n++) hold(score[n]);
+            for (int n = 0; n < KEY_TILES; n++) {
+                hold(score[n]);
+#pragma unroll
+                for (int i = 0; i < 4; i++) score[n][i] += SHIFT_BITS;
+            }
         };
         auto weigh_tile = [&](u32 tile) {
-            float factor = query_factor * key_scale;
-            key_scale = key_scales[min(tile + 1, tiles - 1)];
             if ((tile + 1) * KEYS > key_count) mask(score, tile * KEYS, key_count);
-            weigh(score, next_weights, 0, factor, rows[0]);
-            weigh(score, next_weights, 1, factor, rows[1]);
+            weigh(score, 0, query_scale[0] * key_scale, rows[0]);
+            weigh(score, 1, query_scale[1] * key_scale, rows[1]);
+            key_scale = key_scales[min(tile + 1, tiles - 1) * 4];
         };
-        auto pass_weights = [&]() {
-#pragma unroll
-            for (int step = 0; step < KEY_TILES / STEP_TILES; step++)
-#pragma unroll
-                for (int i = 0; i < 4; i++) weights[step][i] = next_weights[step][i];
+        auto pack_weights = [&]() {
+            pack(score, weights, 0, rows[0]);
+            pack(score, weights, 1, rows[1]);
         };
         auto release = [&](u32 barrier) {
             if (lane == 0) barrier_arrive(barrier);
@@ -118,7 +117,6 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
 
 #if VALUES == KEPT
         // Starts result += weights v for the tile.
-        auto begin_values = [&]() { hold(result); };
         auto multiply_values = [&](u32 tile) {
             u64 value_matrix = matrix_at(values + tile % STAGES * VALUES_BYTES, GROUP_BYTES, TILE_BYTES);
 #pragma unroll
@@ -137,22 +135,11 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
 #else
         // Starts part = weights v for the tile.
         Part part[HEAD / 8][4];
-        auto begin_values = [&]() {
-#if VALUES == S8
-#pragma unroll
-            for (int i = 0; i < 64; i++) part[i / 4][i % 4] = SHIFT_BITS;
-#endif
-        };
         auto multiply_values = [&](u32 tile) {
             u64 value_matrix = matrix_at(values + tile % STAGES * VALUES_BYTES, GROUP_BYTES, 16);
 #pragma unroll
-            for (int step = 0; step < KEYS / 32; step++) {
-#if VALUES == E4M3
-                multiply_registers_e4m3(part, weights[step], further(value_matrix, step * 32), step > 0);
-#else
-                multiply_registers_u8_s8(part, weights[step], further(value_matrix, step * 32));
-#endif
-            }
+            for (int step = 0; step < KEYS / 32; step++)
+                MULTIPLY_VALUES(part, weights[step], further(value_matrix, step * 32), step > 0);
             products_commit();
         };
         // Adds the part, which is relative to the maximum of its own tile.
@@ -162,11 +149,8 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
 #pragma unroll
             for (int i = 0; i < 64; i++) {
                 const Row& row = of_tile[i / 2 % 2];
-#if VALUES == E4M3
-                result[i] = result[i] * row.shrink + part[i / 4][i % 4];
-#else
-                result[i] = result[i] * row.shrink + (__int_as_float(part[i / 4][i % 4]) - SHIFT) * row.spread;
-#endif
+                float added = (float)part[i / 4][i % 4];
+                result[i] = result[i] * row.shrink + (VALUES == S8 ? added * row.spread : added);
             }
         };
 #endif
@@ -174,19 +158,16 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
         // The first worker's turn.
         if (worker == 1 && tiles > 1) announce(1, WORKERS * 128);
         barrier_wait(barriers.keys_full(0), 0);
-        shift_scores();
         products_begin();
         multiply_keys(0);
         products_wait<0>();
         hold_scores();
         release(barriers.keys_empty(0));
         weigh_tile(0);
-        pass_weights();
+        pack_weights();
         for (u32 tile = 1; tile < tiles; tile++) {
             barrier_wait(barriers.keys_full(tile), barriers.parity(tile));
             barrier_wait(barriers.values_full(tile - 1), barriers.parity(tile - 1));
-            shift_scores();
-            begin_values();
             meet(1 + worker, WORKERS * 128);
             products_begin();
             multiply_keys(tile);
@@ -200,10 +181,9 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
             products_wait<0>();
             release(barriers.values_empty(tile - 1));
             end_values(before, false);
-            pass_weights();
+            pack_weights();
         }
         barrier_wait(barriers.values_full(tiles - 1), barriers.parity(tiles - 1));
-        begin_values();
         products_begin();
         multiply_values(tiles - 1);
         products_wait<0>();

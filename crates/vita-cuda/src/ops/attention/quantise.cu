@@ -1,9 +1,10 @@
 // Keys and values of attention as eight-bit numbers; heads of 128.
 //
-// Set from outside: X (bf16 or f16), and for the kernel it is about KEYS (that share a scale) or VALUES (of what).
+// Set from outside: X (bf16 or f16), and for the kernel it is about KEYS (of a tile) or VALUES (of what).
 //
-// - Keys: s8, [S, H * 128], a scale for each head of KEYS rows. Each column's mean over all rows is taken off first:
-//   it adds the same to all scores of a query, which no softmax sees, and most of what keys have in common is in it.
+// - Keys: s8, [S, H * 128], and four scales for each head of KEYS rows: rows 8 n + 2 t and 8 n + 2 t + 1 share the t-th,
+//   as a lane of a product has the scores of these. Each column's mean over all rows is taken off first: it adds the
+//   same to all scores of a query, which no softmax sees, and most of what keys have in common is in it.
 // - Values: e4m3 or s8 by a scale for each column, [H * 128, tokens], where the last token is followed by zeros up to a
 //   multiple of 128. Of sixteen tokens, place 4 t + 2 j + e holds token 8 j + 2 t + e: so the weights lie in the
 //   registers that the product before leaves them in.
@@ -48,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     quantise_keys(const X* k, u64 stride, u32 rows, const f32* sums, i8* codes, f32* scales, u32 width) {
     constexpr int ROWS = KEYS / ROWS_AT_ONCE;  // a thread
     __shared__ float mean[HEAD], scratch[THREADS / 32];
-    u32 eighth = threadIdx.x % EIGHTHS, head = blockIdx.y * HEAD;
+    u32 eighth = threadIdx.x % EIGHTHS, head = blockIdx.y * HEAD, warp = threadIdx.x / 32;
     if (threadIdx.x < HEAD) {
         float sum = 0;
 #pragma unroll
@@ -68,8 +69,12 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             most = greater(fabsf(values[i][j]), most);
         }
     }
-    most = block_max<THREADS / 32>(most, scratch);
-    if (threadIdx.x == 0) scales[blockIdx.y * gridDim.x + blockIdx.x] = most / 127.0f;
+    // A warp's rows are all of one scale, and those of the fourth after it.
+    most = warp_max(most);
+    if (threadIdx.x % 32 == 0) scratch[warp] = most;
+    __syncthreads();
+    most = greater(scratch[warp % 4], scratch[warp % 4 + 4]);
+    if (threadIdx.x % 32 == 0 && warp < 4) scales[(blockIdx.y * gridDim.x + blockIdx.x) * 4 + warp] = most / 127.0f;
 #pragma unroll
     for (int i = 0; i < ROWS; i++)
         if (row(i) < rows)

@@ -43,15 +43,23 @@ fn case(mode: Mode, inputs: Inputs, sizes: [usize; 3], float: Float) -> Case {
     let [queries, keys, heads] = sizes;
     let width = heads * HEAD;
     let run = move |bench: &Bench| {
-        let [q, k, v] = inputs.numbers(sizes).map(|values| bench.numbers(values, float));
-        let (q, k, v) = (q?, k?, v?);
+        let [q, k, v] = inputs.numbers(sizes);
+        // A key and its value side by side, as one product makes them.
+        let pairs = k.chunks(width).zip(v.chunks(width)).flat_map(|(k, v)| [k, v].concat()).collect();
+        let (q, kv) = (bench.numbers(q, float)?, bench.numbers(pairs, float)?);
+        let half = |index: usize| {
+            let start = (index * width) as u64 * float.bytes();
+            let data = kv.buffer.slice().part(start, kv.buffer.slice().bytes() - start);
+            Rows::strided(data, float, keys, width, 2 * width)
+        };
+        let values = |index| kv.values.chunks(width).skip(index).step_by(2).flatten().copied().collect::<Vec<f32>>();
         let y = bench.poisoned(float, queries * width)?;
         let scale = 1.0 / (HEAD as f32).sqrt();
         let rows = Rows::new(y.slice(), float, queries, width);
-        let call = Attention { q: q.rows(width), k: k.rows(width), v: v.rows(width), y: rows, scale };
+        let call = Attention { q: q.rows(width), k: half(0), v: half(1), y: rows, scale };
         let chosen = attention_in(bench.pool, mode, call)?;
         assert_eq!(chosen, mode, "a case runs where its mode does");
-        let want = reference(&q.values, &k.values, &v.values, width, scale);
+        let want = reference(&q.values, &values(0), &values(1), width, scale);
         Ok(vec![Pair { got: bench.read(&y, float)?, want }])
     };
     Case {
