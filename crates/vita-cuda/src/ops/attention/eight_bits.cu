@@ -26,27 +26,29 @@ template <int BYTES> inline u32 place_of(u32 row, u32 piece) {
     return row * BYTES + ((piece ^ (BYTES == 64 ? row / 2 & 3 : row & 7)) << 4);
 }
 
-// What a thread copies of tiles of rows, one after another: the first piece's place in shared and in global memory.
-template <int ROWS, int BYTES> struct Tiles {
+// Tiles of rows that are copied one after another: ever further rows, or further along the rows. A thread starts from
+// `from`.
+template <int ROWS, int BYTES, bool ALONG_ROWS> struct Tiles {
     static constexpr int PIECES = BYTES / 16;
     static constexpr int ROWS_AT_ONCE = THREADS / PIECES;
     u32 to;
     const u8* from;
 
     inline Tiles(u32 tile, const void* start, u64 stride_bytes)
-        : to(tile + place_of<BYTES>(threadIdx.x / PIECES, threadIdx.x % PIECES)),
-          from((const u8*)start + threadIdx.x / PIECES * stride_bytes + threadIdx.x % PIECES * 16) {}
+        : to(tile + place_of<BYTES>(threadIdx.x / PIECES, threadIdx.x % PIECES)), from((const u8*)start + (u64)stride_bytes * (threadIdx.x / PIECES) + threadIdx.x % PIECES * 16) {}
 
     // The next tile; rows from the `rows`-th on are zeros.
-    inline void fetch(u64 stride_bytes, u32 rows, u64 tile_bytes) {
+    inline void fetch(u64 stride_bytes, u32 rows) {
+        u32 thread = threadIdx.x;
+        compute_anew(thread);
         const u8* at = from;
 #pragma unroll
         for (int i = 0; i < ROWS / ROWS_AT_ONCE; i++) {
             // Rows so far apart are permuted alike.
-            copy_async_16(to + i * ROWS_AT_ONCE * BYTES, at, threadIdx.x / PIECES + i * ROWS_AT_ONCE < rows);
-            at += ROWS_AT_ONCE * stride_bytes;
+            copy_async_16(to + i * ROWS_AT_ONCE * BYTES, at, thread / PIECES + i * ROWS_AT_ONCE < rows);
+            at += (u64)stride_bytes * ROWS_AT_ONCE;
         }
-        from += tile_bytes;
+        from = ALONG_ROWS ? from + BYTES : at;
     }
 };
 
@@ -136,16 +138,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     u32 first = blockIdx.x * QUERIES;
     u64 head = (u64)blockIdx.y * HEAD;
     v += VALUES == KEPT ? head : head * v_stride;
-    key_scales += blockIdx.y * ((key_count + KEYS - 1) / KEYS) * 4 + lane % 4;
+    u32 key_scale_at = blockIdx.y * ((key_count + KEYS - 1) / KEYS) * 4 + lane % 4;
     query_scales += warp * 32;
 
-    Tiles<KEYS, HEAD> key_tiles(keys, k + head, k_stride);
-    key_tiles.fetch(k_stride, key_count, KEYS * k_stride);
+    Tiles<KEYS, HEAD, false> key_tiles(keys, k + head, k_stride);
+    key_tiles.fetch(k_stride, key_count);
     copy_async_commit();
 #if VALUES == KEPT
-    Tiles<KEYS, HEAD * 2> value_tiles(values, v, v_stride * 2);
+    Tiles<KEYS, HEAD * 2, false> value_tiles(values, v, v_stride * 2);
 #else
-    Tiles<HEAD, KEYS> value_tiles(values, v, v_stride);
+    Tiles<HEAD, KEYS, true> value_tiles(values, v, v_stride);
 #endif
     quantise_queries<32>(memory + warp * 32 * HEAD, query_scales, q + head, q_stride, first + warp * 32, query_count,
                          scale * LOG2_E);
@@ -154,11 +156,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     // at other bits of the address.
     u32 queries_at = queries + place(warp * 32 + lane % 16, lane / 16);
     u32 keys_at = keys + place(lane / 16 * 8 + lane % 8, lane / 8 % 2);
-#if VALUES == KEPT
-    u32 values_at = values + place_of<HEAD * 2>(lane % 16, lane / 16);
-#else
-    u32 values_at = values + place_of<KEYS>(lane / 16 * 8 + lane % 8, lane / 8 % 2);
-#endif
+    auto find_values = [&]() {
+        return values + (VALUES == KEPT ? place_of<HEAD * 2>(lane % 16, lane / 16)
+                                        : place_of<KEYS>(lane / 16 * 8 + lane % 8, lane / 8 % 2));
+    };
+    u32 values_at = find_values();
 
     Row rows[BOTH][2];
     float result[BOTH][HEAD / 8][4];
@@ -176,9 +178,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
         copy_async_wait<0>();
         __syncthreads();
 #if VALUES == KEPT
-        value_tiles.fetch(v_stride * 2, key_count - start, KEYS * v_stride * 2);
+        value_tiles.fetch(v_stride * 2, key_count - start);
 #else
-        value_tiles.fetch(v_stride, HEAD, KEYS);
+        value_tiles.fetch(v_stride, HEAD);
 #endif
         copy_async_commit();
 
@@ -205,10 +207,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
         // The values have arrived, and every warp is done with the keys.
         copy_async_wait<0>();
         __syncthreads();
-        if (start + KEYS < key_count) key_tiles.fetch(k_stride, key_count - start - KEYS, KEYS * k_stride);
+        if (start + KEYS < key_count) key_tiles.fetch(k_stride, key_count - start - KEYS);
         copy_async_commit();
 
-        float key_scale = key_scales[start / KEYS * 4];
+        float key_scale = key_scales[key_scale_at];
+        key_scale_at += 4;
         u32 weights[BOTH][KEY_TILES / STEP_TILES][4];
 #pragma unroll
         for (int m = 0; m < BOTH; m++) {
@@ -219,6 +222,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
                 weigh(score[m], half, factor, rows[m][half]);
                 pack(score[m], weights[m], half, rows[m][half]);
             }
+        }
+        if (VALUES == S8) {
+            compute_anew(lane);
+            values_at = find_values();
         }
         multiply_values(result, weights, values_at, rows);
     }
