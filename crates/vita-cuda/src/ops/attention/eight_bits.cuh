@@ -10,7 +10,7 @@ constexpr int HEAD = 128;
 constexpr float LOG2_E = 1.4426950408889634f;
 
 // Sums of products of codes start from these bits. Read as f32 they are then this number and the sum, exactly, as long
-// as the sum is below 2^22: nothing has to be converted. 128 * 127 * 127 is half of that, 128 * 254 * 127 fits as well.
+// as the sum is below 2^22: nothing has to be converted. 128 * 127 * 127, of scores, is half of that.
 constexpr i32 SHIFT_BITS = 0x4b400000;
 constexpr float SHIFT = 12582912.0f;
 

@@ -93,7 +93,8 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
                 multiply_shared_s8(score, further(query_matrix, step * 32), further(key_matrix, step * 32), step > 0);
             products_commit();
         };
-        auto hold_scores = [&]() {
+        // After the wait for them.
+        auto take_scores = [&]() {
 #pragma unroll
             for (int n = 0; n < KEY_TILES; n++) {
                 hold(score[n]);
@@ -161,7 +162,7 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
         products_begin();
         multiply_keys(0);
         products_wait<0>();
-        hold_scores();
+        take_scores();
         release(barriers.keys_empty(0));
         weigh_tile(0);
         pack_weights();
@@ -169,12 +170,13 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
             barrier_wait(barriers.keys_full(tile), barriers.parity(tile));
             barrier_wait(barriers.values_full(tile - 1), barriers.parity(tile - 1));
             meet(1 + worker, WORKERS * 128);
+            hold(result);
             products_begin();
             multiply_keys(tile);
             multiply_values(tile - 1);
             if (worker == 0 || tile + 1 < tiles) announce(2 - worker, WORKERS * 128);
             products_wait<1>();
-            hold_scores();
+            take_scores();
             release(barriers.keys_empty(tile));
             Row before[2] = {rows[0], rows[1]};
             weigh_tile(tile);
@@ -184,6 +186,7 @@ extern "C" __global__ void __launch_bounds__((1 + WORKERS) * 128, 1)
             pack_weights();
         }
         barrier_wait(barriers.values_full(tiles - 1), barriers.parity(tiles - 1));
+        hold(result);
         products_begin();
         multiply_values(tiles - 1);
         products_wait<0>();
