@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use vita_base::Report;
+use clap::Args;
+use vita_base::{Report, bytes_text};
 use vita_cuda::Card;
 use vita_cuda::compile::Cache;
 use vita_cuda::cublaslt::CublasLt;
@@ -13,6 +14,9 @@ use vita_cuda::discover::Search;
 use vita_cuda::machine::{Driver, Gpu, Machine};
 use vita_cuda::memory::Pool;
 use vita_folders::python;
+use vita_pipeline::Residency;
+
+use crate::arguments::Bytes;
 
 /// Where the driver and its libraries may be: the system, `CUDA_HOME` or `CUDA_PATH`, Python's packages.
 pub fn search() -> Search {
@@ -24,6 +28,49 @@ pub fn search() -> Search {
         folders: Vec::new(),
         system: true,
     }
+}
+
+/// Flags of commands in which networks work.
+#[derive(Args, Debug)]
+#[group(skip)]
+pub struct Arguments {
+    /// What networks work on: `cpu`, `cuda`, or `cuda:1` for the second card.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Device,
+    /// Most of a card's memory to take, such as 12GB [default: what is free].
+    #[arg(long, value_name = "SIZE")]
+    vram_budget: Option<Bytes>,
+    /// Blocks of a transformer that stay in the computer's memory and are brought to the card each time they run
+    /// [default: those that have no room].
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    blocks_to_swap: usize,
+}
+
+impl Arguments {
+    /// Where networks work and are kept, and the number of the card. `new` makes it for a bound of memory;
+    /// `host_bytes` is what the processor may take.
+    ///
+    /// # Errors
+    /// As [`open_card`].
+    pub fn residency(
+        &self,
+        new: impl FnOnce(Option<u64>) -> Residency,
+        host_bytes: Option<u64>,
+    ) -> Result<(Residency, Option<usize>), Report> {
+        let Device::Cuda(index) = self.device else { return Ok((new(host_bytes), None)) };
+        let budget_bytes = self.vram_budget.map(|Bytes(bytes)| bytes);
+        let card = open_card(index, budget_bytes)?;
+        let free_bytes = card.machine().free_bytes()?;
+        let usable_bytes = budget_bytes.map_or(free_bytes, |most| most.min(free_bytes));
+        tracing::info!("networks work on {}, cuda:{index}, with {}", card_name(&card), bytes_text(usable_bytes));
+        let residency = new(Some(usable_bytes)).on_card(card).with_blocks_to_swap(self.blocks_to_swap);
+        Ok((residency, Some(index)))
+    }
+}
+
+/// As its maker calls it.
+pub fn card_name(card: &Card) -> &str {
+    &card.machine().properties().name
 }
 
 /// What networks work on.

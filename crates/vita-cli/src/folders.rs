@@ -11,7 +11,7 @@ use vita_folders::{Folders, LocalTime, Options};
 use vita_nodes::{Settings, Studio};
 use vita_pipeline::Residency;
 
-use crate::{aliases, machine};
+use crate::{aliases, cuda, machine};
 
 /// Where files lie, and what is written into them.
 #[derive(Args, Debug)]
@@ -44,6 +44,8 @@ pub struct Arguments {
     /// To try things without weights: offer the small models inside the program under the names of large ones.
     #[arg(long)]
     pub nano_aliases: bool,
+    #[command(flatten)]
+    pub device: cuda::Arguments,
 }
 
 impl Arguments {
@@ -60,14 +62,15 @@ impl Arguments {
         Ok(folders)
     }
 
-    /// What nodes work with.
+    /// What nodes work with, and the number of the card, if they work on one.
     ///
     /// # Errors
-    /// If the system has no random numbers.
-    pub fn open_studio(&self, folders: Arc<Folders>) -> Result<Studio, Report> {
+    /// If the system has no random numbers, or there is no such card.
+    pub fn open_studio(&self, folders: Arc<Folders>) -> Result<(Studio, Option<usize>), Report> {
         let settings = Settings { disable_metadata: self.disable_metadata, ffmpeg: on_path("ffmpeg") };
-        let residency = Residency::many(machine::memory_free_bytes());
-        Ok(Studio::new(folders, residency, settings, Box::new(local_time), machine::random_seed()?))
+        let (residency, card) = self.device.residency(Residency::many, machine::memory_free_bytes())?;
+        let studio = Studio::new(folders, residency, settings, Box::new(local_time), machine::random_seed()?);
+        Ok((studio, card))
     }
 
     fn options(&self) -> Result<Options, Report> {

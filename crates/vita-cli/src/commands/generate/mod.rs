@@ -22,9 +22,8 @@ use vita_sampling::{SCHEDULERS, SOLVERS, WRAPPER_SCHEDULERS};
 
 use crate::arguments::{Bytes, Size};
 use crate::changes::{Features, Nag};
-use crate::cuda::{self, Device};
 use crate::progress::Progress;
-use crate::{logs, machine, terminal};
+use crate::{cuda, logs, machine, terminal};
 use output::{Output, default_name};
 pub use record::METADATA_KEY;
 use record::{Done, Settings, metadata};
@@ -52,16 +51,8 @@ pub struct Arguments {
     /// Most memory to take, such as 8GiB or 500MB [default: what is free].
     #[arg(long, value_name = "SIZE")]
     memory: Option<Bytes>,
-    /// What networks work on: `cpu`, `cuda`, or `cuda:1` for the second card.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    device: Device,
-    /// Most of a card's memory to take, such as 12GB [default: what is free].
-    #[arg(long, value_name = "SIZE")]
-    vram_budget: Option<Bytes>,
-    /// Blocks of a transformer that stay in the computer's memory and are brought to the card each time they run
-    /// [default: those that have no room].
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    blocks_to_swap: usize,
+    #[command(flatten)]
+    device: cuda::Arguments,
     /// Print one JSON object instead of the last line.
     #[arg(long)]
     json: bool,
@@ -150,18 +141,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let request = request(arguments, pictures, &system, &defaults, seed);
     request.check()?;
     system.models.check_request(&request)?;
-    let card = match arguments.device {
-        Device::Cpu => None,
-        Device::Cuda(index) => Some(cuda::open_card(index, arguments.vram_budget.map(|Bytes(bytes)| bytes))?),
-    };
-    let free_bytes = match &card {
-        None => arguments.memory.map(|Bytes(bytes)| bytes).or_else(machine::memory_free_bytes),
-        Some(card) => {
-            let free = card.machine().free_bytes()?;
-            Some(arguments.vram_budget.map_or(free, |Bytes(most)| most.min(free)))
-        }
-    };
-    announce(&system, &request, frame_rate, free_bytes)?;
+    let host_bytes = arguments.memory.map(|Bytes(bytes)| bytes).or_else(machine::memory_free_bytes);
+    let (residency, _) = arguments.device.residency(Residency::one, host_bytes)?;
+    announce(&system, &request, frame_rate, residency.memory_bytes_max())?;
 
     let path = arguments.output.clone().unwrap_or_else(|| default_name(&request.prompt, seed));
     let settings = Settings::new(&system, &request, &arguments.pictures, frame_rate, arguments.feature_texts());
@@ -179,10 +161,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
         cancel: &Cancel::default(),
         observer: &mut progress,
         clock: &|| start.elapsed(),
-        residency: &match card {
-            None => Residency::one(free_bytes),
-            Some(card) => Residency::one(free_bytes).on_card(card).with_blocks_to_swap(arguments.blocks_to_swap),
-        },
+        residency: &residency,
     };
     if let Some(text) = &arguments.nag {
         let text = system.models.text_encoder.encode(text, arguments.prompt_style(), &mut environment)?;

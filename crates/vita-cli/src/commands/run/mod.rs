@@ -53,7 +53,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     if arguments.folders.nano_aliases {
         terminal::note(aliases::RESULT_NOTE);
     }
-    let studio = Arc::new(arguments.folders.open_studio(folders.clone())?);
+    let (studio, _) = arguments.folders.open_studio(folders.clone())?;
+    let studio = Arc::new(studio);
     let name = arguments.workflow.display().to_string();
     let plan = match validate(&registry, &*studio, &prompt, None) {
         Ok(plan) if plan.faults.is_empty() => plan,

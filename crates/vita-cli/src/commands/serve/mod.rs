@@ -58,7 +58,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     }
     let editor = find_editor(arguments.front_end_root.as_deref(), &variable);
     let config = config(arguments, decided.settings, &editor)?;
-    let studio = Arc::new(arguments.folders.open_studio(folders.clone())?);
+    let (studio, card) = arguments.folders.open_studio(folders.clone())?;
+    let studio = Arc::new(studio);
     let queue = open_queue(arguments, &folders)?;
     let parts = Parts {
         config,
@@ -67,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
         queue: queue.clone(),
         folders,
         logs,
-        surroundings: Arc::new(Machine),
+        surroundings: Arc::new(Machine { card: card.zip(studio.residency.card().cloned()) }),
     };
     let note = arguments.folders.nano_aliases.then_some(aliases::RESULT_NOTE);
     let runner = GraphRunner::new(parts.registry.clone(), studio, note);
