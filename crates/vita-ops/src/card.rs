@@ -25,7 +25,7 @@ struct Resident {
 impl DeviceMemory for Resident {
     fn read(&self, bytes: Range<usize>) -> Result<Vec<u8>, Failure> {
         let part = self.buffer.slice().part(bytes.start as u64, bytes.len() as u64);
-        self.card.pool().download(part).map_err(Failure::new)
+        self.card.pool().download(part).map_err(failed)
     }
 }
 
@@ -33,6 +33,11 @@ impl DeviceMemory for Resident {
 #[must_use]
 pub fn to_card(card: &Arc<Card>, x: &Tensor) -> Tensor {
     upload(card, x).unwrap_or_else(|failure| Tensor::failed(failure, DType::F32, x.dims()))
+}
+
+/// A card's error as what a tensor fails of.
+pub(crate) fn failed(error: vita_cuda::Error) -> Failure {
+    if error.is_out_of_memory() { Failure::shortage(error) } else { Failure::new(error) }
 }
 
 /// Where the operands of an op are.
@@ -149,14 +154,14 @@ impl Groups {
 pub(crate) fn empty(card: &Arc<Card>, dtype: DType, dims: impl Into<Dims>) -> Result<Tensor, Failure> {
     let dims = dims.into();
     let bytes = dims.element_count() as u64 * float(dtype).bytes();
-    let buffer = card.pool().allocate(bytes).map_err(Failure::new)?;
+    let buffer = card.pool().allocate(bytes).map_err(failed)?;
     Ok(Tensor::on_device(Arc::new(Resident { card: card.clone(), buffer }), dtype, dims))
 }
 
 /// A tensor of zeros.
 pub(crate) fn zeros(card: &Arc<Card>, dtype: DType, dims: impl Into<Dims>) -> Result<Tensor, Failure> {
     let y = empty(card, dtype, dims)?;
-    card.pool().fill(slice(&y), 0).map_err(Failure::new)?;
+    card.pool().fill(slice(&y), 0).map_err(failed)?;
     Ok(y)
 }
 
@@ -173,7 +178,7 @@ pub(crate) fn over_or_beside(card: &Arc<Card>, x: &Tensor) -> Result<Tensor, Fai
 pub(crate) fn contiguous(card: &Arc<Card>, x: &Tensor, dtype: DType) -> Result<Tensor, Failure> {
     let y = empty(card, dtype, x.dims())?;
     let view = View { data: slice(x), float: float(x.dtype()), sizes: &x.dims(), strides: &x.strides() };
-    permute(card.machine(), view, slice(&y), float(dtype)).map_err(Failure::new)?;
+    permute(card.machine(), view, slice(&y), float(dtype)).map_err(failed)?;
     Ok(y)
 }
 
@@ -224,7 +229,7 @@ pub(crate) fn upload(card: &Arc<Card>, x: &Tensor) -> Result<Tensor, Failure> {
         return Err(failure.clone());
     }
     let values = crate::to_f32(x);
-    let buffer = card.pool().upload(values.bytes()).map_err(Failure::new)?;
+    let buffer = card.pool().upload(values.bytes()).map_err(failed)?;
     Ok(Tensor::on_device(Arc::new(Resident { card: card.clone(), buffer }), DType::F32, x.dims()))
 }
 

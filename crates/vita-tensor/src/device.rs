@@ -21,35 +21,48 @@ pub trait DeviceMemory: Any + Send + Sync {
 /// Ops give no errors; what they make of a tensor that failed has failed for the same reason, as a NaN makes NaNs.
 /// [`crate::Tensor::to_host`] and [`crate::Tensor::failure`] bring it to light.
 #[derive(Clone)]
-pub struct Failure(Arc<dyn Hint + Send + Sync>);
+pub struct Failure {
+    reason: Arc<dyn Hint + Send + Sync>,
+    is_shortage: bool,
+}
 
 impl Failure {
     /// For a reason.
     pub fn new(reason: impl Hint + Send + Sync + 'static) -> Self {
-        Self(Arc::new(reason))
+        Self { reason: Arc::new(reason), is_shortage: false }
+    }
+
+    /// For want of memory: less work at once, or fewer weights there, may help.
+    pub fn shortage(reason: impl Hint + Send + Sync + 'static) -> Self {
+        Self { is_shortage: true, ..Self::new(reason) }
+    }
+
+    /// Whether less work at once, or fewer weights there, may help.
+    pub fn is_shortage(&self) -> bool {
+        self.is_shortage
     }
 }
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        write!(f, "{:?}", self.reason)
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        write!(f, "{}", self.reason)
     }
 }
 
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
+        self.reason.source()
     }
 }
 
 impl Hint for Failure {
     fn hint(&self) -> Option<String> {
-        self.0.hint()
+        self.reason.hint()
     }
 }

@@ -26,6 +26,13 @@ pub struct Time {
     pub e0: Tensor,
 }
 
+impl Time {
+    /// Itself, unless there was no room for it.
+    pub fn made(self) -> Result<Self> {
+        Ok(Self { e: self.e.made()?, e0: self.e0.made()? })
+    }
+}
+
 impl TimeEmbedding {
     pub fn load(weights: &Weights, config: &Config) -> Result<Self> {
         let &Config { dim, freq_dim, .. } = config;

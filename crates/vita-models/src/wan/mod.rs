@@ -32,6 +32,7 @@ mod layout;
 mod model;
 mod nag;
 mod pass;
+mod resident;
 
 pub use cache::{CacheRule, CacheTables, StepCache, TeaMeasure};
 pub use config::{Config, ImageConfig};

@@ -1,5 +1,6 @@
 //! The whole network: embeddings, blocks, head.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use super::block::{Block, BlockPrompt};
 use super::embedding::{ImageEmbedding, Time, TimeEmbedding};
 use super::head::Head;
 use super::layers::{Mlp, small};
+use super::resident::Resident;
 use super::{Cached, Config, Context, Error, Layout, LayoutOptions, Pass, Prompt, Result};
 
 /// Told after each block: how many are done, of how many. `Break` stops with [`Error::Cancelled`].
@@ -31,15 +33,8 @@ pub struct Wan {
     img_emb: Option<ImageEmbedding>,
     blocks: Vec<Block>,
     head: Head,
-    /// Where the last blocks are brought each time they run; they themselves stay on the host.
-    swapped: Option<Swapped>,
-}
-
-#[derive(Clone)]
-struct Swapped {
-    card: Arc<Card>,
-    /// How many.
-    count: usize,
+    /// Of a network on a card: the first of its blocks there. All others are brought each time they run.
+    there: Option<Arc<Resident>>,
 }
 
 impl Wan {
@@ -67,7 +62,7 @@ impl Wan {
                 })
                 .collect::<Result<_>>()?,
             head: Head::load(&weights.scope("head"), &config)?,
-            swapped: None,
+            there: None,
             config,
         })
     }
@@ -90,45 +85,51 @@ impl Wan {
     }
 
     /// The same network with its weights on a card, in the formats they are stored in. The last `swapped` blocks stay
-    /// on the host, and are brought there each time they run: that takes the room of one of them.
+    /// on the host, and are brought there each time they run: that takes the room of one of them. Where room is short in
+    /// a run, more of them do.
     ///
     /// # Errors
     /// If there is no room, or the card does not answer.
     pub fn to_card(&self, card: &Arc<Card>, swapped: usize) -> Result<Self> {
-        let Self { config, patch_embedding, text_embedding, time, img_emb, blocks, head, swapped: _ } = self;
-        let swapped = swapped.min(blocks.len());
-        let (resident, others) = blocks.split_at(blocks.len() - swapped);
-        let resident = resident.iter().map(|block| block.to_card(card));
+        let Self { config, patch_embedding, text_embedding, time, img_emb, blocks, head, there: _ } = self;
+        let resident = &blocks[..blocks.len() - swapped.min(blocks.len())];
+        let resident = resident.iter().map(|block| block.to_card(card)).collect::<Result<_>>()?;
         Ok(Self {
             config: *config,
             patch_embedding: patch_embedding.to_card(card)?,
             text_embedding: text_embedding.to_card(card)?,
             time: time.to_card(card)?,
             img_emb: img_emb.as_ref().map(|layers| layers.to_card(card)).transpose()?,
-            blocks: resident.chain(others.iter().cloned().map(Ok)).collect::<Result<_>>()?,
+            blocks: blocks.clone(),
             head: head.to_card(card)?,
-            swapped: (swapped > 0).then(|| Swapped { card: card.clone(), count: swapped }),
+            there: Some(Arc::new(Resident::new(card, resident))),
         })
     }
 
     /// How many blocks are brought to the card each time they run.
     pub fn swapped_blocks(&self) -> usize {
-        self.swapped.as_ref().map_or(0, |swapped| swapped.count)
+        self.there.as_ref().map_or(0, |there| self.blocks.len() - there.count())
     }
 
-    /// Bytes of each block's weights, but for vectors.
-    pub fn block_bytes(&self) -> Vec<usize> {
-        self.blocks.iter().map(Block::size_bytes).collect()
+    /// A block where it is to run.
+    fn block(&self, index: usize) -> Result<Cow<'_, Block>> {
+        let here = &self.blocks[index];
+        match &self.there {
+            None => Ok(Cow::Borrowed(here)),
+            Some(there) => there.block(index, here).map(Cow::Owned),
+        }
     }
 
-    /// The card that a block is brought to before it runs.
-    fn swaps(&self, index: usize) -> Option<&Arc<Card>> {
-        let first = self.blocks.len() - self.swapped_blocks();
-        self.swapped.as_ref().filter(|_| index >= first).map(|swapped| &swapped.card)
+    /// Does work that may find no room on the card: then blocks leave it, and the work is done again.
+    fn with_room<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+        match &self.there {
+            None => work(),
+            Some(there) => there.with_room(self.blocks.len(), work),
+        }
     }
 
     fn change(&mut self, change: &mut Change) {
-        let Self { config: _, patch_embedding, text_embedding, time, img_emb, blocks, head, swapped: _ } = self;
+        let Self { config: _, patch_embedding, text_embedding, time, img_emb, blocks, head, there: _ } = self;
         change.linear("patch_embedding", patch_embedding);
         text_embedding.change("text_embedding", change);
         time.change(change);
@@ -179,6 +180,10 @@ impl Wan {
     /// # Errors
     /// As [`Self::context`].
     pub fn contexts(&self, prompts: &[(&Prompt, Option<&Tensor>)]) -> Result<Vec<Context>> {
+        self.with_room(|| self.try_contexts(prompts))
+    }
+
+    fn try_contexts(&self, prompts: &[(&Prompt, Option<&Tensor>)]) -> Result<Vec<Context>> {
         let &Config { dim, text_dim, .. } = &self.config;
         if let Some((prompt, _)) = prompts.iter().find(|(prompt, _)| prompt.rows().dims()[1] != text_dim) {
             return Err(Error::Prompt { found: prompt.rows().dims(), text_dim });
@@ -210,12 +215,9 @@ impl Wan {
         let text = self.text_embedding.forward(rows);
         let mut ahead = self.blocks.iter().map(Block::cross_attn);
         ahead.by_ref().take(AHEAD).for_each(CrossAttention::read_ahead_keys);
-        for (index, block) in self.blocks.iter().enumerate() {
+        for index in 0..self.blocks.len() {
             ahead.by_ref().take(1).for_each(CrossAttention::read_ahead_keys);
-            let all = match self.swaps(index) {
-                Some(card) => block.cross_attn().to_card(card)?.keys(&text, &images),
-                None => block.cross_attn().keys(&text, &images),
-            };
+            let all = self.block(index)?.cross_attn().keys(&text, &images);
             for (context, (rows, bias, image)) in contexts.iter_mut().zip(&parts) {
                 context.blocks.push(all.of(rows.clone(), bias.clone(), *image));
             }
@@ -258,28 +260,32 @@ impl Wan {
         if let Some(nag) = &pass.nag {
             self.check(x, timesteps, nag.context, layout)?;
         }
-        let time = self.time.forward(as_few(timesteps));
+        let time = self.with_room(|| self.time.forward(as_few(timesteps)).made())?;
 
-        let x = self.patch_embedding.forward(&layout.patches(x), Activation::None); // [L, C]
-        let cache = pass.cache.take();
-        let x = match cache {
-            None => self.run_blocks(x, &time, context, layout, &pass, on_block)?,
-            Some(Cached { cache, step_index, step_count }) => match cache.residual(&time, &x, step_index, step_count) {
-                Some(residual) => {
-                    proceed(on_block(self.blocks.len(), self.blocks.len()))?;
-                    vita_ops::add(x, &residual)
+        let embed = || self.patch_embedding.forward(&layout.patches(x), Activation::None); // [L, C]
+        let x = self.with_room(|| Ok(embed().made()?))?;
+        let mut cache = pass.cache.take();
+        let residual = cache.as_mut().and_then(|it| it.cache.residual(&time, &x, it.step_index, it.step_count));
+        let x = match residual {
+            Some(residual) => {
+                proceed(on_block(self.blocks.len(), self.blocks.len()))?;
+                vita_ops::add(x, &residual)
+            }
+            None => {
+                let before = cache.is_some().then(|| x.clone());
+                // Taken, so that the blocks may write over it; made again where they must begin again.
+                let mut first = Some(x);
+                let after = self.with_room(|| {
+                    let x = first.take().unwrap_or_else(embed);
+                    self.run_blocks(x, &time, context, layout, &pass, on_block)
+                })?;
+                if let (Some(Cached { cache, .. }), Some(before)) = (&mut cache, before) {
+                    cache.keep(&time, before, &after);
                 }
-                None => {
-                    let before = x.clone();
-                    let x = self.run_blocks(x, &time, context, layout, &pass, on_block)?;
-                    cache.keep(&time, before, &x);
-                    x
-                }
-            },
+                after
+            }
         };
-        let patches = self.head.forward(&x, &time.e); // [L, 4 * out_dim]
-        drop(x);
-        let patches = patches.to_host()?;
+        let patches = self.with_room(|| Ok(self.head.forward(&x, &time.e).to_host()?))?; // [L, 4 * out_dim]
         Ok(layout.latent_of(&patches))
     }
 
@@ -295,15 +301,12 @@ impl Wan {
     ) -> Result<Tensor> {
         let mut ahead = self.blocks.iter();
         ahead.by_ref().take(1).for_each(Block::read_ahead);
-        for (index, (block, keys)) in self.blocks.iter().zip(&context.blocks).enumerate() {
+        for (index, keys) in context.blocks.iter().enumerate() {
             ahead.by_ref().take(1).for_each(Block::read_ahead);
             if !pass.skipped_blocks.contains(&index) {
                 let nag = pass.nag.map(|nag| NagKeys { keys: &nag.context.blocks[index], numbers: nag.numbers });
                 let prompt = BlockPrompt { keys, nag };
-                x = match self.swaps(index) {
-                    Some(card) => block.to_card(card)?.forward(x, &time.e0, prompt, layout, pass.enhance),
-                    None => block.forward(x, &time.e0, prompt, layout, pass.enhance),
-                };
+                x = self.block(index)?.forward(x, &time.e0, prompt, layout, pass.enhance);
             }
             if let Some(failure) = x.failure() {
                 return Err(failure.clone().into());

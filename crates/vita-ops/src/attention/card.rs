@@ -8,7 +8,7 @@ use vita_cuda::ops::{Attention, HEAD, Linear, Rows, Weight, attention as whole, 
 use vita_tensor::{DType, Failure, Tensor};
 
 use super::AttentionOptions;
-use crate::card::{Operand, contiguous, empty, format, slice, upload, whole_rows, zeros};
+use crate::card::{Operand, contiguous, empty, failed, format, slice, upload, whole_rows, zeros};
 
 pub fn attention(
     card: &Arc<Card>,
@@ -32,7 +32,7 @@ pub fn attention(
     let [q, k, v] = [q, k, v].map(|x| narrow_rows(card, x));
     let (q, k, v, answer) = (q?, k?, v?, y.reshape([queries, heads * width]));
     let call = Attention { q: q.rows(), k: k.rows(), v: v.rows(), y: whole_rows(&answer), scale };
-    whole(card.machine(), call).map_err(Failure::new)?;
+    whole(card.machine(), call).map_err(failed)?;
     Ok(y)
 }
 
@@ -55,7 +55,7 @@ fn by_head(card: &Arc<Card>, [q, k, v]: [&Tensor; 3], y: Tensor, options: Attent
         let rows = zeros(card, DType::BF16, [all_keys, heads, width])?;
         let place = rows.narrow(0, 0, keys).reshape([keys, heads * width]);
         let from = contiguous(card, x, DType::BF16)?.reshape([keys, heads * width]);
-        vita_cuda::ops::cast(card.machine(), whole_rows(&from), whole_rows(&place), 1.0).map_err(Failure::new)?;
+        vita_cuda::ops::cast(card.machine(), whole_rows(&from), whole_rows(&place), 1.0).map_err(failed)?;
         contiguous(card, &rows.permute(&order), DType::BF16)
     };
     let k = filled(k, [1, 0, 2])?; // [H, S, D]
@@ -70,13 +70,12 @@ fn by_head(card: &Arc<Card>, [q, k, v]: [&Tensor; 3], y: Tensor, options: Attent
         let multiply = |x: Rows, (weight, columns, depth): (Tensor, usize, usize), y: Rows| {
             let weight = Weight { data: slice(&weight), format: format(DType::BF16), columns, depth };
             let call = Linear { x, weight, bias: None, scale: 1.0, function: None, y };
-            vita_cuda::ops::linear(card.machine(), call).map_err(Failure::new)
+            vita_cuda::ops::linear(card.machine(), call).map_err(failed)
         };
         multiply(columns_of(q.rows(), head * width, width), part(&k, all_keys, width), whole_rows(&logits))?;
         let bias = bias.as_ref().map(|bias| bias.select(0, head));
         let bias = bias.as_ref().map(slice);
-        softmax(card.machine(), whole_rows(&logits), options.scale, bias, whole_rows(&weights))
-            .map_err(Failure::new)?;
+        softmax(card.machine(), whole_rows(&logits), options.scale, bias, whole_rows(&weights)).map_err(failed)?;
         let answer = y.reshape([queries, heads * width]);
         multiply(
             whole_rows(&weights),

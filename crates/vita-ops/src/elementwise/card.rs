@@ -6,7 +6,7 @@ use vita_cuda::Card;
 use vita_cuda::ops::{Float, GatedAdd, Rows, multiply};
 use vita_tensor::{DType, Failure, Tensor};
 
-use crate::card::{Groups, Operand, Site, contiguous, empty, over_or_beside, whole_rows};
+use crate::card::{Groups, Operand, Site, contiguous, empty, failed, over_or_beside, whole_rows};
 
 /// `x + y * gate`, or `x + y`.
 pub fn gated_add(card: &Arc<Card>, x: Tensor, y: &Tensor, gate: Option<&Tensor>) -> Result<Tensor, Failure> {
@@ -15,7 +15,7 @@ pub fn gated_add(card: &Arc<Card>, x: Tensor, y: &Tensor, gate: Option<&Tensor>)
     let (y, gate) = (Operand::of(card, y)?, gate.map(|gate| Groups::of(card, gate)).transpose()?);
     let call =
         GatedAdd { x: whole_rows(&x), y: y.rows(), gate: gate.as_ref().map(Groups::rows), sum: whole_rows(&sum) };
-    vita_cuda::ops::gated_add(card.machine(), call).map_err(Failure::new)?;
+    vita_cuda::ops::gated_add(card.machine(), call).map_err(failed)?;
     Ok(sum)
 }
 
@@ -27,7 +27,7 @@ pub fn add_row(card: &Arc<Card>, x: Tensor, row: &Tensor) -> Result<Tensor, Fail
     let rows = whole_rows(&x);
     let y = Rows::repeated(row.rows().data, Float::F32, rows.rows, rows.width);
     let call = GatedAdd { x: rows, y, gate: None, sum: whole_rows(&sum) };
-    vita_cuda::ops::gated_add(card.machine(), call).map_err(Failure::new)?;
+    vita_cuda::ops::gated_add(card.machine(), call).map_err(failed)?;
     Ok(sum)
 }
 
@@ -36,7 +36,7 @@ pub fn mul(card: &Arc<Card>, x: Tensor, y: &Tensor) -> Result<Tensor, Failure> {
     let x = brought(card, x)?;
     let product = over_or_beside(card, &x)?;
     let y = Operand::of(card, y)?.into_contiguous(card)?;
-    multiply(card.machine(), whole_rows(&x), whole_rows(&y), whole_rows(&product)).map_err(Failure::new)?;
+    multiply(card.machine(), whole_rows(&x), whole_rows(&y), whole_rows(&product)).map_err(failed)?;
     Ok(product)
 }
 
@@ -54,7 +54,7 @@ pub fn combine(card: &Arc<Card>, factors: [f32; 2], x: &Tensor, y: &Tensor) -> R
     let [x, y] = [x, y].map(|x| Operand::of(card, x)?.into_contiguous(card));
     let (x, y) = (x?, y?);
     vita_cuda::ops::combine(card.machine(), factors, whole_rows(&x), whole_rows(&y), whole_rows(&sum))
-        .map_err(Failure::new)?;
+        .map_err(failed)?;
     Ok(sum)
 }
 
@@ -62,7 +62,7 @@ pub fn combine(card: &Arc<Card>, factors: [f32; 2], x: &Tensor, y: &Tensor) -> R
 pub fn scale(card: &Arc<Card>, x: &Tensor, factor: f32) -> Result<Tensor, Failure> {
     let x = Operand::of(card, x)?.into_contiguous(card)?;
     let y = empty(card, x.dtype(), x.dims())?;
-    vita_cuda::ops::cast(card.machine(), whole_rows(&x), whole_rows(&y), factor).map_err(Failure::new)?;
+    vita_cuda::ops::cast(card.machine(), whole_rows(&x), whole_rows(&y), factor).map_err(failed)?;
     Ok(y)
 }
 
@@ -86,7 +86,7 @@ pub fn put_rows(card: &Arc<Card>, whole: &Tensor, start: usize, rows: &Tensor) -
     let whole = whole.clone();
     let place = whole.narrow(0, start, rows.dims()[0]);
     let rows = Operand::of(card, rows)?.into_contiguous(card)?;
-    vita_cuda::ops::cast(card.machine(), whole_rows(&rows), whole_rows(&place), 1.0).map_err(Failure::new)?;
+    vita_cuda::ops::cast(card.machine(), whole_rows(&rows), whole_rows(&place), 1.0).map_err(failed)?;
     Ok(whole)
 }
 

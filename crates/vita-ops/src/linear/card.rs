@@ -9,7 +9,7 @@ use vita_tensor::{DType, Failure, Tensor};
 
 use crate::Activation;
 use crate::activation::function;
-use crate::card::{Operand, contiguous, empty, format, narrowed, whole_rows};
+use crate::card::{Operand, contiguous, empty, failed, format, narrowed, whole_rows};
 use crate::gemm::Packed;
 
 /// Rows up to which f32 operands are multiplied as two bf16 terms each: timesteps and prompts, whose errors every
@@ -53,7 +53,7 @@ impl Weight {
             return Err(Failure::new(vita_cuda::Error::Unsupported { what, on }));
         }
         let (dtype, bytes) = packed.stored();
-        let upload = |bytes: &[u8]| card.pool().upload(bytes).map_err(Failure::new);
+        let upload = |bytes: &[u8]| card.pool().upload(bytes).map_err(failed);
         Ok(match dtype {
             DType::F32 => {
                 let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
@@ -74,7 +74,7 @@ impl Weight {
 
 impl Bias {
     fn new(card: &Card, bias: &[f32]) -> Result<Self, Failure> {
-        let upload = |bytes: &[u8]| card.pool().upload(bytes).map_err(Failure::new);
+        let upload = |bytes: &[u8]| card.pool().upload(bytes).map_err(failed);
         Ok(Self { wide: upload(bytemuck::cast_slice(bias))?, narrow: upload(&narrowed(bias))? })
     }
 
@@ -124,10 +124,10 @@ impl OnCard {
             let call =
                 |y| Call { x: term.rows(), weight: self.weight.call(), bias: None, scale: self.scale, function, y };
             if index == 0 {
-                card.linear(call(whole_rows(&y)), bias).map_err(Failure::new)?;
+                card.linear(call(whole_rows(&y)), bias).map_err(failed)?;
             } else {
                 let more = empty(card, dtype, &dims[..])?;
-                card.linear(call(whole_rows(&more)), bias).map_err(Failure::new)?;
+                card.linear(call(whole_rows(&more)), bias).map_err(failed)?;
                 add_to(card, &y, &more)?;
             }
         }
@@ -146,7 +146,7 @@ impl OnCard {
         }
         if let Some(function) = function.filter(|_| !alone) {
             let rows = whole_rows(&y);
-            vita_cuda::ops::activation(card.machine(), function, rows, rows).map_err(Failure::new)?;
+            vita_cuda::ops::activation(card.machine(), function, rows, rows).map_err(failed)?;
         }
         Ok(y)
     }
@@ -165,17 +165,17 @@ impl OnCard {
         let rest = empty(card, DType::F32, x.tensor().dims())?;
         let (whole, part) = (contiguous(card, x.tensor(), DType::F32)?, contiguous(card, &high, DType::F32)?);
         vita_cuda::ops::combine(card.machine(), [1.0, -1.0], whole_rows(&whole), whole_rows(&part), whole_rows(&rest))
-            .map_err(Failure::new)?;
+            .map_err(failed)?;
         Ok(vec![first, Operand::of(card, &contiguous(card, &rest, DType::BF16)?)?])
     }
 }
 
 fn multiply(card: &Card, x: Rows, weight: &Weight, scale: f32, y: Rows) -> Result<(), Failure> {
-    card.linear(Call { x, weight: weight.call(), bias: None, scale, function: None, y }, None).map_err(Failure::new)
+    card.linear(Call { x, weight: weight.call(), bias: None, scale, function: None, y }, None).map_err(failed)
 }
 
 /// `y += more`
 fn add_to(card: &Card, y: &Tensor, more: &Tensor) -> Result<(), Failure> {
     let (y, more) = (whole_rows(y), whole_rows(more));
-    gated_add(card.machine(), GatedAdd { x: y, y: more, gate: None, sum: y }).map_err(Failure::new)
+    gated_add(card.machine(), GatedAdd { x: y, y: more, gate: None, sum: y }).map_err(failed)
 }

@@ -7,7 +7,7 @@ use vita_cuda::ops::{Affine as CardAffine, LayerNorm, RmsRope, rms_rope};
 use vita_tensor::{DType, Failure, Tensor};
 
 use super::Affine;
-use crate::card::{Groups, Operand, empty, whole_rows};
+use crate::card::{Groups, Operand, empty, failed, whole_rows};
 
 pub fn layer_norm(card: &Arc<Card>, x: &Tensor, affine: Affine, epsilon: f32) -> Result<Tensor, Failure> {
     let y = empty(card, DType::BF16, x.dims())?;
@@ -27,7 +27,7 @@ pub fn layer_norm(card: &Arc<Card>, x: &Tensor, affine: Affine, epsilon: f32) ->
         (None, _) => CardAffine::None,
     };
     let call = LayerNorm { x: x.rows(), y: whole_rows(&y), affine, row_scale: None, epsilon };
-    vita_cuda::ops::layer_norm(card.machine(), call).map_err(Failure::new)?;
+    vita_cuda::ops::layer_norm(card.machine(), call).map_err(failed)?;
     Ok(y)
 }
 
@@ -35,6 +35,6 @@ pub fn rms_norm(card: &Arc<Card>, x: &Tensor, weight: &Tensor, epsilon: f32) -> 
     let y = empty(card, DType::BF16, x.dims())?;
     let (x, weight) = (Operand::of(card, x)?, Groups::of(card, weight)?);
     let call = RmsRope { x: x.rows(), y: whole_rows(&y), weight: weight.rows(), epsilon, rope: None };
-    rms_rope(card.machine(), call).map_err(Failure::new)?;
+    rms_rope(card.machine(), call).map_err(failed)?;
     Ok(y)
 }

@@ -7,7 +7,7 @@ use vita_cuda::ops::{Rope, rope as turn};
 use vita_tensor::{DType, Failure, Tensor};
 
 use super::RopeTable;
-use crate::card::{contiguous, over_or_beside, slice, upload, whole_rows};
+use crate::card::{contiguous, failed, over_or_beside, slice, upload, whole_rows};
 
 /// x: `[L, H, D]` of bf16.
 pub fn rope(card: &Arc<Card>, x: Tensor, table: &RopeTable) -> Result<Tensor, Failure> {
@@ -25,7 +25,7 @@ pub fn rope(card: &Arc<Card>, x: Tensor, table: &RopeTable) -> Result<Tensor, Fa
     };
     let [from, to] = [&x, &y].map(|x| x.reshape([tokens, heads * width]));
     let angles = Rope { cosines: slice(cosines), sines: slice(sines), head: width };
-    turn(card.machine(), whole_rows(&from), whole_rows(&to), angles).map_err(Failure::new)?;
+    turn(card.machine(), whole_rows(&from), whole_rows(&to), angles).map_err(failed)?;
     debug_assert_eq!(y.dtype(), DType::BF16);
     Ok(y)
 }
