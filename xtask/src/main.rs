@@ -23,6 +23,8 @@ enum Chore {
     Caches(caches::Arguments),
     /// Compile every kernel for every generation of NVIDIA cards; no card is needed.
     CudaCompile(cuda::compile::Arguments),
+    /// Have cuDNN name its engines for every attention, on cards that are described to it; no card is needed.
+    CudnnCheck(cuda::cudnn::Arguments),
     /// Kill the server's process at random moments, start it again, and look for what was lost.
     Kill(kill::Arguments),
     /// Run a system of true size, with random weights, and hold it to its memory and its start.
@@ -40,6 +42,7 @@ fn main() -> std::process::ExitCode {
         Chore::Judge(arguments) => judge::run(&arguments),
         Chore::Caches(arguments) => caches::run(&arguments),
         Chore::CudaCompile(arguments) => cuda::compile::run(&arguments),
+        Chore::CudnnCheck(arguments) => cuda::cudnn::run(&arguments),
         Chore::Kill(arguments) => kill::run(&arguments),
         Chore::RealSize(arguments) => real_size::run(&arguments),
         Chore::ServeLoad(arguments) => serve_load::run(&arguments),

@@ -1,4 +1,4 @@
-//! Everything on a card at once: what was found, the self-test of every op and of cuBLASLt, and rates at the sizes of
+//! Everything on a card at once: what was found, the self-test of every op, of cuBLASLt and cuDNN, and rates at the sizes of
 //! the 14B transformer. `card_check CACHE_FOLDER [SITE_PACKAGES..]`; exits with 1 if anything is wrong.
 
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use vita_cuda::Result;
 use vita_cuda::compile::Cache;
 use vita_cuda::cublaslt::{CublasLt, Product, Scale};
+use vita_cuda::cudnn::Cudnn;
 use vita_cuda::discover::Search;
 use vita_cuda::machine::{Driver, Gpu, Machine};
 use vita_cuda::memory::{Buffer, Pool};
@@ -58,10 +59,21 @@ fn check(search: &Search, cache: Cache) -> Result<usize> {
 
     let mut outcomes = selftest::run(&machine, "");
     outcomes.extend(selftest::run_cases(&pool, library.cases()));
+    let cudnn = match Cudnn::open(search, gpu.clone(), &pool, driver.version) {
+        Ok(cudnn) => Some(Arc::new(cudnn)),
+        Err(error) => {
+            println!("without cuDNN: {error}");
+            None
+        }
+    };
+    if let Some(cudnn) = &cudnn {
+        println!("cuDNN {}", cudnn.planner().version());
+        outcomes.extend(selftest::run_cases(&pool, cudnn.cases()));
+    }
     let wrong = outcomes.iter().filter(|outcome| print_outcome(outcome)).count();
     println!("{} cases, {wrong} wrong\n", outcomes.len());
 
-    let bench = Bench { gpu: &gpu, pool: &pool, library: &library };
+    let bench = Bench { gpu: &gpu, pool: &pool, library: &library, cudnn: cudnn.as_deref() };
     bench.memory_bound()?;
     bench.products()?;
     bench.attention()?;
@@ -86,6 +98,7 @@ struct Bench<'a> {
     gpu: &'a Gpu,
     pool: &'a Pool,
     library: &'a CublasLt,
+    cudnn: Option<&'a Cudnn>,
 }
 
 impl Bench<'_> {
@@ -165,6 +178,14 @@ impl Bench<'_> {
                 self.rate(&title, 4 * tokens * tokens * WIDTH, "TFLOP/s", || {
                     attention_in(self.pool, mode, call).map(drop)
                 })?;
+            }
+            if let Some(cudnn) = self.cudnn {
+                self.rate(
+                    &format!("cuDNN attention, {tokens} tokens"),
+                    4 * tokens * tokens * WIDTH,
+                    "TFLOP/s",
+                    || cudnn.attention(call),
+                )?;
             }
         }
         Ok(())

@@ -64,6 +64,18 @@ pub enum Error {
         /// What the driver supports.
         driver: CudaVersion,
     },
+    /// A library older than what is used of it.
+    #[error("{library} {found} is older than {needed}, the first that can be used")]
+    LibraryTooOld {
+        /// Which.
+        library: Library,
+        /// Its version.
+        found: String,
+        /// The first that will do.
+        needed: String,
+        /// What the driver supports, which decides the package.
+        driver: Option<CudaVersion>,
+    },
     /// A kernel did not compile.
     #[error("kernel `{kernel}` did not compile for {target}:\n{log}")]
     Compile {
@@ -91,6 +103,20 @@ pub enum Error {
         call: &'static str,
         /// Its number.
         status: i32,
+    },
+    /// A library refused a call, and said why.
+    #[error("{library} refused {call}: {name} ({status}){}{message}", if message.is_empty() { "" } else { ": " })]
+    LibraryRefused {
+        /// Which library.
+        library: Library,
+        /// The function.
+        call: &'static str,
+        /// Its number.
+        status: i32,
+        /// The number's name.
+        name: String,
+        /// In words; may be empty.
+        message: String,
     },
     /// Not enough memory on the card, or under the budget.
     #[error(
@@ -124,6 +150,16 @@ impl Error {
     /// Whether less work at once, or fewer weights on the card, may help.
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::OutOfMemory { .. })
+    }
+
+    /// Whether a library, or a card, has no way to do this: nothing went wrong, and another size may be possible.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            // `CUDNN_STATUS_NOT_SUPPORTED` and its kinds.
+            Self::LibraryRefused { library: Library::Cudnn, status, .. } => (3000..4000).contains(status),
+            Self::Unsupported { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether the card, rather than the job, is lost: its context answers nothing any more.
@@ -160,6 +196,9 @@ impl Hint for Error {
             }
             Self::DeviceTooOld { .. } => "use the processor".into(),
             Self::LibraryMissing { library, driver } => format!("run `pip install {}`", library.package(*driver)),
+            Self::LibraryTooOld { library, driver, .. } => {
+                format!("run `pip install --upgrade {}`", library.package(*driver))
+            }
             Self::LibraryBroken { .. } => "remove it or install it again".into(),
             Self::DriverTooOld { library, driver, .. } => {
                 format!("update the driver, or run `pip install {}`", library.package(Some(*driver)))
@@ -168,9 +207,11 @@ impl Hint for Error {
                 "use fewer frames, a smaller size or a quantised model, or close what else is on the card".into()
             }
             Self::Driver { .. } if self.is_device_lost() => "look at `nvidia-smi` and `dmesg`, then start again".into(),
-            Self::Compile { .. } | Self::Driver { .. } | Self::Library { .. } | Self::Unsupported { .. } => {
-                return None;
-            }
+            Self::Compile { .. }
+            | Self::Driver { .. }
+            | Self::Library { .. }
+            | Self::LibraryRefused { .. }
+            | Self::Unsupported { .. } => return None,
         })
     }
 }
@@ -194,6 +235,26 @@ mod tests {
                 Error::DriverTooOld { library: Library::Nvrtc, found: thirteen, driver: twelve },
                 "error: NVRTC 13.0 is newer than the driver, which supports CUDA 12.4\n\n\
                  hint: update the driver, or run `pip install nvidia-cuda-nvrtc-cu12`",
+            ),
+            (
+                Error::LibraryTooOld {
+                    library: Library::Cudnn,
+                    found: "9.5.1".into(),
+                    needed: "9.13.1".into(),
+                    driver: Some(twelve),
+                },
+                "error: cuDNN 9.5.1 is older than 9.13.1, the first that can be used\n\n\
+                 hint: run `pip install --upgrade nvidia-cudnn-cu12`",
+            ),
+            (
+                Error::LibraryRefused {
+                    library: Library::Cudnn,
+                    call: "cudnnBackendFinalize",
+                    status: 3000,
+                    name: "CUDNN_STATUS_NOT_SUPPORTED".into(),
+                    message: "no engine".into(),
+                },
+                "error: cuDNN refused cudnnBackendFinalize: CUDNN_STATUS_NOT_SUPPORTED (3000): no engine",
             ),
             (
                 Error::NoSuchDevice { index: 3, count: 2 },

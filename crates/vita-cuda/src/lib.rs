@@ -9,7 +9,7 @@
 //!   something that is no card.
 //! - [`memory`]: one pool with a budget for each card; [`plan`] decides before a run what stays on
 //!   the card and what streams to it.
-//! - [`cublaslt`]: products by NVIDIA's own library.
+//! - [`cublaslt`]: products by NVIDIA's own library; [`cudnn`]: attention by another, where that is faster.
 //! - [`Card`]: all of that as a network uses it.
 //! - [`ops`]: one folder an op: what it computes, its kernel, its slow reference, its cases.
 //!
@@ -19,6 +19,7 @@ pub mod arch;
 mod card;
 pub mod compile;
 pub mod cublaslt;
+pub mod cudnn;
 pub mod discover;
 mod error;
 pub mod machine;

@@ -8,6 +8,7 @@ use vita_base::{Hint, bytes_text};
 
 use crate::arch::Arch;
 use crate::compile::Compiler;
+use crate::cudnn::Planner;
 use crate::discover::{CudaVersion, Library, Origin, Search};
 use crate::error::Error;
 use crate::machine::{Driver, Properties};
@@ -122,9 +123,13 @@ fn find(search: &Search, library: Library, driver: Option<CudaVersion>) -> Resul
         let found = compiler.found().clone();
         return Ok(FoundLibrary { path: found.path, origin: found.origin, version: Some(compiler.version()) });
     }
-    // cuDNN counts its own versions.
-    let most = driver.filter(|_| library != Library::Cudnn).map(|driver| driver.major);
-    let found = search.open(library, most).map_err(|error| match error {
+    if library == Library::Cudnn {
+        // Of use from some version on, and counts its own.
+        let planner = Planner::open(search, driver).map_err(|error| Absence::from(&error))?;
+        let found = planner.found().clone();
+        return Ok(FoundLibrary { path: found.path, origin: found.origin, version: Some(planner.version().short()) });
+    }
+    let found = search.open(library, driver.map(|driver| driver.major)).map_err(|error| match error {
         Error::LibraryMissing { library, .. } => Absence::from(&Error::LibraryMissing { library, driver }),
         other => Absence::from(&other),
     })?;

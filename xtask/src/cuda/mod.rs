@@ -1,3 +1,5 @@
 //! Chores for NVIDIA cards.
 
+mod cards;
 pub mod compile;
+pub mod cudnn;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use vita_base::Report;
 use vita_cuda::cublaslt::CublasLt;
+use vita_cuda::cudnn::Cudnn;
 use vita_cuda::machine::{Driver, Gpu, Machine};
 use vita_cuda::memory::Pool;
 use vita_cuda::selftest::{self, Outcome, Verdict};
@@ -39,9 +40,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let machine: Arc<dyn Machine> = card.clone();
     let pool = Pool::new(machine, None);
     let mut cases = vita_cuda::ops::cases();
-    match CublasLt::open(&search, card, &pool, driver.version) {
+    match CublasLt::open(&search, card.clone(), &pool, driver.version) {
         Ok(library) => cases.extend(Arc::new(library).cases()),
         Err(error) => terminal::note(&format!("without cuBLASLt: {error}")),
+    }
+    match Cudnn::open(&search, card, &pool, driver.version) {
+        Ok(library) => cases.extend(Arc::new(library).cases()),
+        Err(error) => terminal::note(&format!("without cuDNN: {error}")),
     }
     cases.retain(|case| case.op.contains(&arguments.op));
     let outcomes = selftest::run_cases(&pool, cases);

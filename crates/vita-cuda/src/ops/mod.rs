@@ -23,6 +23,7 @@ mod softmax;
 mod widen;
 
 pub use activation::{Function, activation};
+pub(crate) use attention::reference as attention_reference;
 pub use attention::{Attention, HEAD, Mode, attention, attention_in};
 pub use cast::cast;
 pub use combine::{combine, multiply};

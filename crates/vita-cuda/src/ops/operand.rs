@@ -125,7 +125,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Kernels read eight elements at once: whole eights, 16-byte addresses.
-    pub(super) fn check_eights(&self, name: &str) {
+    pub(crate) fn check_eights(&self, name: &str) {
         assert!(self.width.is_multiple_of(8) && self.stride.is_multiple_of(8), "{name}: width {}", self.width);
         let at_once = (8 * self.float.bytes()).min(16);
         assert!(self.data.pointer().0.is_multiple_of(at_once), "{name}: {:?}", self.data.pointer());

@@ -1,6 +1,6 @@
 //! Attention whose products are of eight-bit numbers: k and v are quantised into scratch, then one kernel does the rest.
 
-use super::{Attention, HEAD, QUERIES, check, instructions, map_of};
+use super::{Attention, HEAD, QUERIES, instructions, map_of};
 use crate::arch::Arch;
 use crate::compile::Source;
 use crate::error::Result;
@@ -45,7 +45,7 @@ pub enum Values {
 
 /// As [`super::attention`]; the scores' products are of int8.
 pub fn attention(pool: &Pool, values: Values, call: Attention) -> Result<()> {
-    check(&call);
+    call.check();
     if call.q.rows == 0 {
         return Ok(());
     }

@@ -6,6 +6,7 @@ mod test_cases;
 
 pub use modes::{Mode, attention_in};
 pub(super) use test_cases::cases;
+pub(crate) use test_cases::reference;
 
 use super::{Float, Rows, Variant, everywhere};
 use crate::arch::Arch;
@@ -42,8 +43,8 @@ pub struct Attention<'a> {
 /// # Errors
 /// If the card does not answer.
 pub fn attention(machine: &dyn Machine, call: Attention) -> Result<()> {
+    call.check();
     let Attention { q, k, v, y, scale } = call;
-    check(&call);
     if q.rows == 0 {
         return Ok(());
     }
@@ -69,14 +70,17 @@ pub fn attention(machine: &dyn Machine, call: Attention) -> Result<()> {
     unsafe { machine.launch(&source(q.float, keys), shape, &arguments) }
 }
 
-fn check(call: &Attention) {
-    let Attention { q, k, v, y, scale } = call;
-    assert!(q.shape() == y.shape() && k.shape() == v.shape() && q.width == k.width, "q, k, v and y");
-    assert!(q.width.is_multiple_of(HEAD) && k.rows > 0, "{} wide, {} keys", q.width, k.rows);
-    assert!([k.float, v.float, y.float] == [q.float; 3], "one type");
-    assert!(*scale > 0.0, "a scale of {scale}");
-    for (name, rows) in [("q", q), ("k", k), ("v", v), ("y", y)] {
-        rows.check_eights(name);
+impl Attention<'_> {
+    /// Panics if the shapes or types do not fit, or there are no keys.
+    pub(crate) fn check(&self) {
+        let Self { q, k, v, y, scale } = self;
+        assert!(q.shape() == y.shape() && k.shape() == v.shape() && q.width == k.width, "q, k, v and y");
+        assert!(q.width.is_multiple_of(HEAD) && k.rows > 0, "{} wide, {} keys", q.width, k.rows);
+        assert!([k.float, v.float, y.float] == [q.float; 3], "one type");
+        assert!(*scale > 0.0, "a scale of {scale}");
+        for (name, rows) in [("q", q), ("k", k), ("v", v), ("y", y)] {
+            rows.check_eights(name);
+        }
     }
 }
 

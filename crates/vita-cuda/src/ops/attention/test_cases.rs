@@ -118,7 +118,7 @@ impl Inputs {
 }
 
 /// The definition, row by row in f64.
-fn reference(q: &[f32], k: &[f32], v: &[f32], width: usize, scale: f32) -> Vec<f64> {
+pub fn reference(q: &[f32], k: &[f32], v: &[f32], width: usize, scale: f32) -> Vec<f64> {
     let mut y = Vec::new();
     for query in q.chunks(width) {
         for head in (0..width).step_by(HEAD) {

@@ -1,0 +1,90 @@
+//! Has cuDNN name its engines for every attention of the Wan models, on cards that are described to it: what it would
+//! refuse, or what it is told wrongly, shows here without a card.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+use vita_base::{Report, bytes_text};
+use vita_cuda::cudnn::{Planner, Sizes};
+use vita_cuda::discover::Search;
+use vita_cuda::ops::{Float, HEAD};
+
+use super::cards::{CARDS, Card};
+
+/// Heads of the 1.3B, 5B and 14B transformers.
+const HEADS: [usize; 3] = [12, 24, 40];
+
+/// Video tokens: the least, one frame of 832x480, five seconds of the 5B at 1280x704, of 832x480 and 1280x720, the most.
+const TOKENS: [usize; 6] = [512, 1560, 27_280, 32_760, 75_600, 130_000];
+
+/// Keys of the prompt and of CLIP's picture.
+const CROSS_KEYS: [usize; 2] = [512, 257];
+
+/// The chore's flags.
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of `libcudnn.so.*`, as in pip's `nvidia-cudnn-cu13`; without it the system is asked.
+    #[arg(long)]
+    cudnn: Option<PathBuf>,
+}
+
+/// Asks, and prints a line a card: how many attentions have an engine, which engines, and the memory they want.
+///
+/// # Errors
+/// If cuDNN is not there, or has no engine for one of them.
+pub fn run(arguments: &Arguments) -> Result<(), Report> {
+    let folders = arguments.cudnn.iter().cloned().collect();
+    let planner = Planner::open(&Search { folders, system: true, ..Search::default() }, None)?;
+    println!("cuDNN {} from {}", planner.version(), planner.found().path.display());
+    let missing: usize = CARDS.iter().map(|card| check(&planner, card)).sum();
+    match missing {
+        0 => Ok(()),
+        missing => Err(Report::new(format!("cuDNN has no engine for {missing} attentions"))),
+    }
+}
+
+/// Prints the card's line; how many attentions have no engine.
+fn check(planner: &Planner, card: &Card) -> usize {
+    let (all, description) = (attentions(), card.json());
+    let (mut engines, mut workspace_bytes, mut refused) = (BTreeSet::new(), 0, Vec::new());
+    for sizes in &all {
+        match planner.engines(&description, sizes) {
+            Ok(found) => {
+                engines.extend(found.iter().map(|engine| engine.index));
+                workspace_bytes = found.iter().map(|engine| engine.workspace_bytes).fold(workspace_bytes, u64::max);
+            }
+            Err(error) => refused.push(format!("{sizes}, {} apart: {error}", sizes.strides[0])),
+        }
+    }
+    println!(
+        "{:<16} {:<5} {:>4} of {} attentions, engines {engines:?}, workspace at most {}",
+        card.name,
+        card.arch,
+        all.len() - refused.len(),
+        all.len(),
+        bytes_text(workspace_bytes)
+    );
+    // One reason is as good as a hundred of the same.
+    refused.iter().take(3).for_each(|line| println!("    {line}"));
+    refused.len()
+}
+
+/// Self-attention and cross-attention, in both types, in rows of their own and as parts of longer ones.
+fn attentions() -> Vec<Sizes> {
+    let mut all = Vec::new();
+    for float in [Float::Bf16, Float::F16] {
+        for heads in HEADS {
+            for tokens in TOKENS {
+                for keys in [tokens].into_iter().chain(CROSS_KEYS) {
+                    let dense = Sizes::dense(float, heads, tokens, keys);
+                    let width = heads * HEAD;
+                    // Queries, keys and values of one product; keys and values of another.
+                    let parts = if keys == tokens { [3, 3, 3, 1] } else { [1, 2, 2, 1] };
+                    all.extend([dense, Sizes { strides: parts.map(|times| times * width), ..dense }]);
+                }
+            }
+        }
+    }
+    all
+}
