@@ -2,15 +2,17 @@
 //! refuse, or what it is told wrongly, shows here without a card.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use vita_base::{Report, bytes_text};
+use vita_cuda::Error;
 use vita_cuda::cudnn::{Planner, Sizes};
-use vita_cuda::discover::Search;
+use vita_cuda::discover::{Library, Search};
 use vita_cuda::ops::{Float, HEAD};
 
 use super::cards::{CARDS, Card};
+use super::stand_ins;
 
 /// Heads of the 1.3B, 5B and 14B transformers.
 const HEADS: [usize; 3] = [12, 24, 40];
@@ -27,6 +29,9 @@ pub struct Arguments {
     /// Folder of `libcudnn.so.*`, as in pip's `nvidia-cudnn-cu13`; without it the system is asked.
     #[arg(long)]
     cudnn: Option<PathBuf>,
+    /// Folder of `libnvrtc.so.*`, without which versions before 9.28 have no engine.
+    #[arg(long)]
+    nvrtc: Option<PathBuf>,
 }
 
 /// Asks, and prints a line a card: how many attentions have an engine, which engines, and the memory they want.
@@ -34,13 +39,36 @@ pub struct Arguments {
 /// # Errors
 /// If cuDNN is not there, or has no engine for one of them.
 pub fn run(arguments: &Arguments) -> Result<(), Report> {
-    let folders = arguments.cudnn.iter().cloned().collect();
-    let planner = Planner::open(&Search { folders, system: true, ..Search::default() }, None)?;
+    let stand_ins = tempfile::tempdir().map_err(|error| Report::new(format!("no temporary folder: {error}")))?;
+    let planner = open(arguments, stand_ins.path())?;
     println!("cuDNN {} from {}", planner.version(), planner.found().path.display());
+    let least = Sizes::dense(Float::Bf16, HEADS[0], TOKENS[0], TOKENS[0]);
+    if planner.engines("{}", &least).is_ok() {
+        return Err(Report::new("cuDNN has engines for a card that was not described: nothing is checked"));
+    }
     let missing: usize = CARDS.iter().map(|card| check(&planner, card)).sum();
     match missing {
         0 => Ok(()),
         missing => Err(Report::new(format!("cuDNN has no engine for {missing} attentions"))),
+    }
+}
+
+/// Opens cuDNN, with stand-ins for what a machine without a card lacks.
+fn open(arguments: &Arguments, stand_ins: &Path) -> Result<Planner, Report> {
+    let folders = [&arguments.cudnn, &arguments.nvrtc].into_iter().flatten().cloned().collect();
+    let mut search = Search { folders, system: true, ..Search::default() };
+    if search.open(Library::Driver, None).is_err() {
+        stand_ins::driver(stand_ins)?;
+        let folders = vec![stand_ins.to_path_buf()];
+        Search { folders, ..Search::default() }.open(Library::Driver, None)?;
+    }
+    match Planner::open(&search, None) {
+        Err(Error::LibraryMissing { library: Library::CublasLt, .. }) => {
+            stand_ins::cublaslt(stand_ins)?;
+            search.folders.push(stand_ins.to_path_buf());
+            Ok(Planner::open(&search, None)?)
+        }
+        opened => Ok(opened?),
     }
 }
 
@@ -60,7 +88,7 @@ fn check(planner: &Planner, card: &Card) -> usize {
     println!(
         "{:<16} {:<5} {:>4} of {} attentions, engines {engines:?}, workspace at most {}",
         card.name,
-        card.arch,
+        card.arch.to_string(),
         all.len() - refused.len(),
         all.len(),
         bytes_text(workspace_bytes)

@@ -95,6 +95,8 @@ pub enum Mode {
 #[derive(Clone, Copy)]
 pub struct Api {
     pub version: unsafe extern "C" fn() -> usize,
+    /// Of the CUDA that it was built with, such as 13000.
+    pub cuda_version: unsafe extern "C" fn() -> usize,
     pub create: unsafe extern "C" fn(*mut Handle) -> Status,
     pub destroy: unsafe extern "C" fn(Handle) -> Status,
     pub set_stream: unsafe extern "C" fn(Handle, *mut c_void) -> Status,
@@ -114,6 +116,7 @@ impl Api {
         unsafe {
             Ok(Self {
                 version: found.function("cudnnGetVersion")?,
+                cuda_version: found.function("cudnnGetCudartVersion")?,
                 create: found.function("cudnnCreate")?,
                 destroy: found.function("cudnnDestroy")?,
                 set_stream: found.function("cudnnSetStream")?,

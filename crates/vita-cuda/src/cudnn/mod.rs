@@ -19,7 +19,7 @@ pub use choice::{AttentionBy, Chooser};
 pub use planner::{Engine, Planner, Sizes, Version};
 use planner::{IDS, Plan};
 
-use crate::discover::{CudaVersion, Library, Search};
+use crate::discover::{CudaVersion, Search};
 use crate::error::Result;
 use crate::machine::{Gpu, Machine};
 use crate::memory::{Buffer, Pool};
@@ -56,12 +56,6 @@ impl Cudnn {
     /// # Errors
     /// If there is none, it is too old, or it does not take the card or its driver.
     pub fn open(search: &Search, gpu: Arc<Gpu>, pool: &Pool, driver: CudaVersion) -> Result<Self> {
-        // It asks for these by name, and finds them where they are open.
-        for library in [Library::CublasLt, Library::Nvrtc] {
-            if let Err(error) = search.open(library, Some(driver.major)) {
-                tracing::debug!("cuDNN without {library}: {error}");
-            }
-        }
         let planner = Planner::open(search, Some(driver))?;
         gpu.bind()?;
         let mut handle = ptr::null_mut();

@@ -5,6 +5,7 @@
 
 use std::ffi::CString;
 use std::fmt;
+use std::path::Path;
 
 use super::api::{self, Api, Attribute, Descriptor, Element, Handle, Mode};
 use crate::discover::{CudaVersion, Found, Library, Search};
@@ -77,21 +78,32 @@ enum Target<'a> {
 }
 
 impl Planner {
-    /// Finds and opens the library.
+    /// Finds and opens the library, and what it asks for by name: NVRTC, without which most versions have no engine,
+    /// and cuBLASLt, without which it ends the process.
     ///
     /// # Errors
-    /// If there is none, or it is older than 9.13.1; `driver` decides which package the hint names.
+    /// If there is none, it is older than 9.13.1 or newer than the driver, or there is no cuBLASLt for it.
     pub fn open(search: &Search, driver: Option<CudaVersion>) -> Result<Self> {
-        let found = search.open(Library::Cudnn, None).map_err(|error| match error {
+        let missing = |error| match error {
             Error::LibraryMissing { library, .. } => Error::LibraryMissing { library, driver },
             other => other,
-        })?;
+        };
+        let found = search.open(Library::Cudnn, None).map_err(missing)?;
         let api = Api::load(&found)?;
-        // SAFETY: takes nothing.
-        let version = Version(unsafe { (api.version)() });
+        // SAFETY: both take nothing.
+        let (version, cuda) = unsafe { (Version((api.version)()), (api.cuda_version)() as u32) };
         if version < VERSION_MIN {
             let (found, needed) = (version.to_string(), VERSION_MIN.to_string());
             return Err(Error::LibraryTooOld { library: Library::Cudnn, found, needed, driver });
+        }
+        let cuda = CudaVersion { major: cuda / 1000, minor: cuda % 1000 / 10 };
+        if let Some(driver) = driver.filter(|driver| driver.major < cuda.major) {
+            return Err(Error::DriverTooOld { library: Library::Cudnn, found: cuda, driver });
+        }
+        let search = beside(search, &found);
+        search.open_exactly(Library::CublasLt, cuda.major).map_err(missing)?;
+        if let Err(error) = search.open_exactly(Library::Nvrtc, cuda.major) {
+            tracing::debug!("cuDNN {version} without NVRTC {}: {error}", cuda.major);
         }
         Ok(Self { api, found, version })
     }
@@ -231,6 +243,16 @@ impl Planner {
         let heuristics = heuristics.finish()?;
         heuristics.results(Attribute::HeuristicsResults, api::Kind::Configuration, ENGINES_MAX)
     }
+}
+
+/// The same folders, and those of the packages that pip laid beside the library's own: `nvidia/cudnn/lib`.
+fn beside(search: &Search, found: &Found) -> Search {
+    let mut search = search.clone();
+    let packages = found.path.ancestors().nth(3);
+    if let Some(packages) = packages.filter(|path| path.file_name().is_some_and(|name| name == "nvidia")) {
+        search.site_packages.extend(packages.parent().map(Path::to_path_buf));
+    }
+    search
 }
 
 impl Engine {

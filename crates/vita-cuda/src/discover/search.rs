@@ -54,7 +54,18 @@ impl Search {
     /// # Errors
     /// [`Error::LibraryMissing`] where there is none, [`Error::LibraryBroken`] where there is one that does not open.
     pub fn open(&self, library: Library, major_max: Option<u32>) -> Result<Found> {
-        let fits = |major: Option<u32>| major.zip(major_max).is_none_or(|(major, most)| major <= most);
+        self.open_fitting(library, |major| major.zip(major_max).is_none_or(|(major, most)| major <= most))
+    }
+
+    /// Opens a library of exactly this major version, as another library asks for it by name.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_exactly(&self, library: Library, major: u32) -> Result<Found> {
+        self.open_fitting(library, |found| found == Some(major))
+    }
+
+    fn open_fitting(&self, library: Library, fits: impl Fn(Option<u32>) -> bool) -> Result<Found> {
         let mut refused = None;
         let mut try_file = |origin: Origin, path: PathBuf| match open(&path) {
             Ok(handle) => {
@@ -76,7 +87,7 @@ impl Search {
         if let Some(found) = files_in(self.folders.clone(), Origin::Folder) {
             return Ok(found);
         }
-        if let Some(found) = self.system.then(|| from_system(library, fits)).flatten() {
+        if let Some(found) = self.system.then(|| from_system(library, &fits)).flatten() {
             return Ok(found);
         }
         if let Some(found) = files_in(self.toolkit_folders(), Origin::Toolkit) {
@@ -243,6 +254,9 @@ mod tests {
         assert!(matches!(&error, Error::LibraryBroken { path, .. } if path.ends_with("libnvrtc.so.13")), "{error}");
         // One newer than the driver is not even tried.
         assert!(matches!(search.open(Library::Nvrtc, Some(12)), Err(Error::LibraryMissing { .. })));
+        // Nor is one that is not the one that was asked for.
+        assert!(matches!(search.open_exactly(Library::Nvrtc, 14), Err(Error::LibraryMissing { .. })));
+        assert!(matches!(search.open_exactly(Library::Nvrtc, 13), Err(Error::LibraryBroken { .. })));
         assert!(matches!(search.open(Library::Cudnn, None), Err(Error::LibraryMissing { .. })));
     }
 }
