@@ -23,6 +23,9 @@ const TOKENS: [usize; 6] = [512, 1560, 27_280, 32_760, 75_600, 130_000];
 /// Keys of the prompt and of CLIP's picture.
 const CROSS_KEYS: [usize; 2] = [512, 257];
 
+/// Queries and keys of the cases that a card is held to.
+const ODD: [[usize; 2]; 7] = [[1, 1], [1, 2000], [128, 128], [130, 64], [200, 515], [333, 257], [512, 1000]];
+
 /// The chore's flags.
 #[derive(Args)]
 pub struct Arguments {
@@ -34,10 +37,11 @@ pub struct Arguments {
     nvrtc: Option<PathBuf>,
 }
 
-/// Asks, and prints a line a card: how many attentions have an engine, which engines, and the memory they want.
+/// Asks, and prints a line a card: how many attentions have an engine, which engines, the memory they want, and how many
+/// of them compile.
 ///
 /// # Errors
-/// If cuDNN is not there, or has no engine for one of them.
+/// If cuDNN is not there, has no engine for one of them, or one that does not compile.
 pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let stand_ins = tempfile::tempdir().map_err(|error| Report::new(format!("no temporary folder: {error}")))?;
     let planner = open(arguments, stand_ins.path())?;
@@ -49,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     let missing: usize = CARDS.iter().map(|card| check(&planner, card)).sum();
     match missing {
         0 => Ok(()),
-        missing => Err(Report::new(format!("cuDNN has no engine for {missing} attentions"))),
+        missing => Err(Report::new(format!("cuDNN has no engine, or no kernel, in {missing} cases"))),
     }
 }
 
@@ -72,30 +76,46 @@ fn open(arguments: &Arguments, stand_ins: &Path) -> Result<Planner, Report> {
     }
 }
 
-/// Prints the card's line; how many attentions have no engine.
+/// Prints the card's line; how many attentions have no engine, or engines no kernel.
 fn check(planner: &Planner, card: &Card) -> usize {
     let (all, description) = (attentions(), card.json());
-    let (mut engines, mut workspace_bytes, mut refused) = (BTreeSet::new(), 0, Vec::new());
+    let (mut engines, mut workspace_bytes, mut failed) = (BTreeSet::new(), 0, Vec::new());
     for sizes in &all {
         match planner.engines(&description, sizes) {
             Ok(found) => {
                 engines.extend(found.iter().map(|engine| engine.index));
                 workspace_bytes = found.iter().map(|engine| engine.workspace_bytes).fold(workspace_bytes, u64::max);
             }
-            Err(error) => refused.push(format!("{sizes}, {} apart: {error}", sizes.strides[0])),
+            Err(error) => failed.push(format!("{sizes}, {} apart: {error}", sizes.strides[0])),
         }
     }
+    let with_engine = all.len() - failed.len();
+    let kernels = compile(planner, &description).unwrap_or_else(|error| {
+        failed.push(format!("a kernel: {error}"));
+        0
+    });
+    let (name, arch, workspace) = (card.name, card.arch.to_string(), bytes_text(workspace_bytes));
+    let all = all.len();
     println!(
-        "{:<16} {:<5} {:>4} of {} attentions, engines {engines:?}, workspace at most {}",
-        card.name,
-        card.arch.to_string(),
-        all.len() - refused.len(),
-        all.len(),
-        bytes_text(workspace_bytes)
+        "{name:<16} {arch:<5} {with_engine:>4} of {all} attentions, engines {engines:?}, workspace at most {workspace}, \
+         kernels compiled: {kernels}"
     );
     // One reason is as good as a hundred of the same.
-    refused.iter().take(3).for_each(|line| println!("    {line}"));
-    refused.len()
+    failed.iter().take(3).for_each(|line| println!("    {line}"));
+    failed.len()
+}
+
+/// How many engines make a kernel of one attention; where there is no card, the driver refuses to load it then.
+fn compile(planner: &Planner, description: &str) -> Result<usize, Error> {
+    let outcomes = planner.compile(description, &Sizes::dense(Float::Bf16, 40, 32_760, 32_760))?;
+    let count = outcomes.len();
+    for outcome in outcomes {
+        match outcome {
+            Err(Error::LibraryRefused { message, .. }) if message.contains("cuLibraryLoadData") => {}
+            other => _ = other?,
+        }
+    }
+    Ok(count)
 }
 
 /// Self-attention and cross-attention, in both types, in rows of their own and as parts of longer ones.
@@ -103,14 +123,13 @@ fn attentions() -> Vec<Sizes> {
     let mut all = Vec::new();
     for float in [Float::Bf16, Float::F16] {
         for heads in HEADS {
-            for tokens in TOKENS {
-                for keys in [tokens].into_iter().chain(CROSS_KEYS) {
-                    let dense = Sizes::dense(float, heads, tokens, keys);
-                    let width = heads * HEAD;
-                    // Queries, keys and values of one product; keys and values of another.
-                    let parts = if keys == tokens { [3, 3, 3, 1] } else { [1, 2, 2, 1] };
-                    all.extend([dense, Sizes { strides: parts.map(|times| times * width), ..dense }]);
-                }
+            let wan = TOKENS.iter().flat_map(|&tokens| [[tokens; 2], [tokens, CROSS_KEYS[0]], [tokens, CROSS_KEYS[1]]]);
+            for [tokens, keys] in wan.chain(ODD) {
+                let dense = Sizes::dense(float, heads, tokens, keys);
+                let width = heads * HEAD;
+                // Queries, keys and values of one product; keys and values of another.
+                let parts = if keys == tokens { [3, 3, 3, 1] } else { [1, 2, 2, 1] };
+                all.extend([dense, Sizes { strides: parts.map(|times| times * width), ..dense }]);
             }
         }
     }

@@ -38,6 +38,7 @@ pub enum Attribute {
     PlanHandle = 400,
     PlanConfiguration = 401,
     PlanWorkspaceBytes = 402,
+    PlanDevice = 407,
     GraphHandle = 800,
     GraphOperations = 801,
     TensorAlignment = 900,

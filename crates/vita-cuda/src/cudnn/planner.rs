@@ -127,11 +127,32 @@ impl Planner {
     /// # Panics
     /// If the text has a zero inside.
     pub fn engines(&self, card: &str, sizes: &Sizes) -> Result<Vec<Engine>> {
-        let card = CString::new(card).expect("text");
-        let device = Descriptor::new(self.api, api::Kind::Device)?.text(Attribute::DeviceJson, &card)?.finish()?;
+        let device = self.described(card)?;
         let target = Target::Described(&device);
         let graph = self.graph(sizes, target)?;
         self.configurations(&graph, target)?.iter().map(Engine::of).collect()
+    }
+
+    /// Plans of all engines for a card that is described. Where there is no card they are compiled and then not loaded:
+    /// each ends in the driver's refusal of `cuLibraryLoadData`.
+    ///
+    /// # Errors
+    /// As [`Self::engines`].
+    ///
+    /// # Panics
+    /// As [`Self::engines`].
+    pub fn compile(&self, card: &str, sizes: &Sizes) -> Result<Vec<Result<Engine>>> {
+        let device = self.described(card)?;
+        let target = Target::Described(&device);
+        let graph = self.graph(sizes, target)?;
+        let configurations = self.configurations(&graph, target)?;
+        let compiled = |configuration| self.planned(configuration, target).map(|(_, engine)| engine);
+        Ok(configurations.iter().map(compiled).collect())
+    }
+
+    fn described(&self, card: &str) -> Result<Descriptor> {
+        let card = CString::new(card).expect("text");
+        Descriptor::new(self.api, api::Kind::Device)?.text(Attribute::DeviceJson, &card)?.finish()
     }
 
     /// A plan for the card of a handle, by the best engine that takes it. Compiles its kernel, which may take seconds.
@@ -147,7 +168,7 @@ impl Planner {
         let configurations = self.configurations(&graph, target)?;
         let mut refused = None;
         for configuration in &configurations {
-            match self.compile(configuration, handle) {
+            match self.planned(configuration, target) {
                 Ok((descriptor, engine)) => {
                     tracing::debug!("cuDNN: engine {} for {sizes}", engine.index);
                     return Ok(Plan { descriptor, engine, _kept: (graph, configurations) });
@@ -158,12 +179,14 @@ impl Planner {
         Err(refused.expect("there is an engine"))
     }
 
-    fn compile(&self, configuration: &Descriptor, handle: Handle) -> Result<(Descriptor, Engine)> {
+    fn planned(&self, configuration: &Descriptor, target: Target) -> Result<(Descriptor, Engine)> {
         let plan = Descriptor::new(self.api, api::Kind::Plan)?;
-        // SAFETY: the caller of `plan` answers for the handle.
-        let plan = unsafe { plan.handle(Attribute::PlanHandle, handle) }?
-            .descriptor(Attribute::PlanConfiguration, configuration)?
-            .finish()?;
+        let plan = match target {
+            // SAFETY: the caller of `plan` answers for the handle.
+            Target::Card(handle) => unsafe { plan.handle(Attribute::PlanHandle, handle) }?,
+            Target::Described(device) => plan.descriptor(Attribute::PlanDevice, device)?,
+        };
+        let plan = plan.descriptor(Attribute::PlanConfiguration, configuration)?.finish()?;
         let workspace_bytes = plan.number(Attribute::PlanWorkspaceBytes)?.max(0).cast_unsigned();
         let engine = Engine { workspace_bytes, ..Engine::of(configuration)? };
         Ok((plan, engine))

@@ -10,9 +10,11 @@ use crate::selftest::{Bench, Case, Pair, Random};
 impl Cudnn {
     /// Cases for [`crate::selftest::run_cases`].
     pub fn cases(self: &Arc<Self>) -> Vec<Case> {
+        let sizes =
+            [(1, 1, 1), (1, 2000, 2), (128, 128, 1), (130, 64, 2), (200, 515, 3), (333, 257, 2), (512, 1000, 1)];
         let mut cases = Vec::new();
         for float in [Float::Bf16, Float::F16] {
-            for (queries, keys, heads) in [(128, 128, 1), (130, 64, 2), (200, 515, 3), (333, 257, 2), (512, 1000, 1)] {
+            for (queries, keys, heads) in sizes {
                 cases.push(self.case(queries, keys, heads, float));
             }
         }
