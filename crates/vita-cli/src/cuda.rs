@@ -10,6 +10,7 @@ use vita_base::{Report, bytes_text};
 use vita_cuda::Card;
 use vita_cuda::compile::Cache;
 use vita_cuda::cublaslt::CublasLt;
+use vita_cuda::cudnn::{AttentionBy, Chooser};
 use vita_cuda::discover::Search;
 use vita_cuda::machine::{Driver, Gpu, Machine};
 use vita_cuda::memory::Pool;
@@ -109,6 +110,7 @@ pub fn open_card(index: usize, budget_bytes: Option<u64>) -> Result<Arc<Card>, R
     let gpu = Arc::new(Gpu::open(&driver, &search, index, kernel_cache())?);
     let machine: Arc<dyn Machine> = gpu.clone();
     let pool = Pool::new(machine, budget_bytes);
+    let attention = Chooser::new(AttentionBy::Automatic, &search, &gpu, &pool, driver.version);
     let blas = match CublasLt::open(&search, gpu, &pool, driver.version) {
         Ok(library) => Some(library),
         Err(error) => {
@@ -116,7 +118,7 @@ pub fn open_card(index: usize, budget_bytes: Option<u64>) -> Result<Arc<Card>, R
             None
         }
     };
-    Ok(Card::new(pool, blas))
+    Ok(Card::with_attention(pool, blas, attention))
 }
 
 /// Where compiled kernels are kept: `vitascope/kernels` in the user's folder of caches, or in the temporary folder

@@ -1,13 +1,14 @@
-//! A card as a network uses it: its memory, and which of several ways a product goes.
+//! A card as a network uses it: its memory, and which of several ways a product or an attention goes.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::cublaslt::{CublasLt, Product, Scale};
+use crate::cudnn::Chooser;
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::memory::{Pool, Slice};
-use crate::ops::{Float, Format, Function, Linear, Rows, linear, widen};
+use crate::ops::{self, Attention, Float, Format, Function, Linear, Rows, linear, widen};
 
 /// Rows from which on it pays to widen a weight to memory and have the library multiply by it. Only the matrix units of
 /// Hopper and later are that much faster in the library's hands than in those of our own kernel.
@@ -17,6 +18,7 @@ const ROWS_WORTH_WIDENING: usize = 512;
 pub struct Card {
     pool: Pool,
     blas: Option<CublasLt>,
+    attention: Option<Chooser>,
 }
 
 /// A bias in both of the types that a product may want.
@@ -29,9 +31,14 @@ pub struct Bias<'a> {
 }
 
 impl Card {
-    /// Without `blas`, all products are our own kernel's.
+    /// Without `blas`, all products are our own kernel's; attention is our own kernels'.
     pub fn new(pool: Pool, blas: Option<CublasLt>) -> Arc<Self> {
-        Arc::new(Self { pool, blas })
+        Arc::new(Self { pool, blas, attention: None })
+    }
+
+    /// As [`Self::new`], with attention by whom it is chosen.
+    pub fn with_attention(pool: Pool, blas: Option<CublasLt>, attention: Chooser) -> Arc<Self> {
+        Arc::new(Self { pool, blas, attention: Some(attention) })
     }
 
     /// Its memory.
@@ -42,6 +49,20 @@ impl Card {
     /// The card itself.
     pub fn machine(&self) -> &dyn Machine {
         &**self.pool.machine()
+    }
+
+    /// [`ops::attention()`], by whichever was chosen.
+    ///
+    /// # Panics
+    /// If the shapes or types do not fit, or there are no keys.
+    ///
+    /// # Errors
+    /// If the card does not answer.
+    pub fn attention(&self, call: Attention) -> Result<()> {
+        match &self.attention {
+            Some(chooser) => chooser.attention(call),
+            None => ops::attention(self.machine(), call),
+        }
     }
 
     /// [`linear`], by whichever is fastest here; `call.bias` is set from `bias`.

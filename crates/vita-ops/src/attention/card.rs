@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use vita_cuda::Card;
-use vita_cuda::ops::{Attention, HEAD, Linear, Rows, Weight, attention as whole, softmax};
+use vita_cuda::ops::{Attention, HEAD, Linear, Rows, Weight, softmax};
 use vita_tensor::{DType, Failure, Tensor};
 
 use super::AttentionOptions;
@@ -32,7 +32,7 @@ pub fn attention(
     let [q, k, v] = [q, k, v].map(|x| narrow_rows(card, x));
     let (q, k, v, answer) = (q?, k?, v?, y.reshape([queries, heads * width]));
     let call = Attention { q: q.rows(), k: k.rows(), v: v.rows(), y: whole_rows(&answer), scale };
-    whole(card.machine(), call).map_err(failed)?;
+    card.attention(call).map_err(failed)?;
     Ok(y)
 }
 
