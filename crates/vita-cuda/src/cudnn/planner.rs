@@ -51,6 +51,8 @@ pub struct Planner {
     pub(super) api: Api,
     found: Found,
     version: Version,
+    /// The major version of NVRTC that it asks for, where there is none.
+    lacks_nvrtc: Option<u32>,
 }
 
 /// A plan for one card, ready to run.
@@ -102,10 +104,8 @@ impl Planner {
         }
         let search = beside(search, &found);
         search.open_exactly(Library::CublasLt, cuda.major).map_err(missing)?;
-        if let Err(error) = search.open_exactly(Library::Nvrtc, cuda.major) {
-            tracing::debug!("cuDNN {version} without NVRTC {}: {error}", cuda.major);
-        }
-        Ok(Self { api, found, version })
+        let lacks_nvrtc = search.open_exactly(Library::Nvrtc, cuda.major).is_err().then_some(cuda.major);
+        Ok(Self { api, found, version, lacks_nvrtc })
     }
 
     /// Its version.
@@ -249,7 +249,8 @@ impl Planner {
         let fallback = self.proposed(graph, target, Mode::Fallback)?;
         if fallback.is_empty() {
             best?;
-            let what = format!("attention as one node of cuDNN {}", self.version);
+            let without = self.lacks_nvrtc.map_or(String::new(), |major| format!(" without NVRTC {major}"));
+            let what = format!("attention as one node of cuDNN {}{without}", self.version);
             return Err(Error::Unsupported { what, on: "this card, at this size".into() });
         }
         Ok(fallback)
