@@ -1,14 +1,17 @@
 //! A card as a network uses it: its memory, and which of several ways a product or an attention goes.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use crate::cublaslt::{CublasLt, Product, Scale};
 use crate::cudnn::Chooser;
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::memory::{Pool, Slice};
-use crate::ops::{self, Attention, Float, Format, Function, Linear, Rows, linear, widen};
+use crate::ops::{
+    self, Attention, Float, Format, Function, Linear, Mode, Rows, linear, linear_e4m3, quantise_rows, quantise_tensor,
+    widen,
+};
 
 /// Rows from which on it pays to widen a weight to memory and have the library multiply by it. Only the matrix units of
 /// Hopper and later are that much faster in the library's hands than in those of our own kernel.
@@ -51,17 +54,17 @@ impl Card {
         &**self.pool.machine()
     }
 
-    /// [`ops::attention()`], by whichever was chosen.
+    /// [`ops::attention_in`]; of 16 bits by whichever was chosen.
     ///
     /// # Panics
     /// If the shapes or types do not fit, or there are no keys.
     ///
     /// # Errors
-    /// If the card does not answer.
-    pub fn attention(&self, call: Attention) -> Result<()> {
+    /// If the card has no room for the mode's scratch, or does not answer.
+    pub fn attention(&self, mode: Mode, call: Attention) -> Result<()> {
         match &self.attention {
-            Some(chooser) => chooser.attention(call),
-            None => ops::attention(self.machine(), call),
+            Some(chooser) if mode == Mode::Bf16 => chooser.attention(call),
+            _ => ops::attention_in(&self.pool, mode, call).map(drop),
         }
     }
 
@@ -103,6 +106,71 @@ impl Card {
             Err(Error::Library { .. }) => ours(),
             other => other,
         }
+    }
+
+    /// [`Self::linear`] with x rounded to e4m3, where the weight is of e4m3 and the card multiplies such; else as that.
+    /// `weight_scale`: `call.scale` once for each column, `[N]` of f32.
+    ///
+    /// Micikevicius et al., "FP8 Formats for Deep Learning" (arXiv 2209.05433): x is divided by a scale that takes its
+    /// largest value to 448, each row by its own where that is possible.
+    ///
+    /// # Panics
+    /// If the shapes or types do not fit.
+    ///
+    /// # Errors
+    /// If there is no room for x in 8 bits, or the card does not answer.
+    pub fn linear_e4m3(&self, call: Linear, bias: Option<Bias>, weight_scale: Slice) -> Result<()> {
+        if !self.multiplies_e4m3(&call) {
+            return self.linear(call, bias);
+        }
+        let (x, machine) = (call.x, self.machine());
+        let codes = self.pool.allocate((x.rows * x.width) as u64)?;
+        let codes = Rows::new(codes.slice(), Float::E4m3, x.rows, x.width);
+        let scales = self.pool.allocate(4 * x.rows.max(2) as u64)?;
+        let scales = scales.slice();
+        for by_row in [true, false] {
+            let Some(blas) = self.blas.as_ref().filter(|_| library_knows(&call)) else { break };
+            if by_row && !machine.properties().arch.has_wgmma() {
+                continue;
+            }
+            let (x_scale, weight_scale) = if by_row {
+                quantise_rows(machine, x, codes, scales)?;
+                (Scale::Rows(scales), Scale::Rows(weight_scale))
+            } else {
+                quantise_tensor(machine, x, codes, scales.part(0, 4), scales.part(4, 4))?;
+                (Scale::Tensor(scales.part(0, 4)), Scale::Tensor(weight_scale.part(0, 4)))
+            };
+            let done = blas.product(Product {
+                x: codes,
+                x_scale,
+                weight: Rows::new(call.weight.data, Float::E4m3, call.weight.columns, call.weight.depth),
+                weight_scale,
+                bias: bias.map(|bias| bias.narrow),
+                function: call.function,
+                y: call.y,
+                // What they lose is far less than what rounding x did.
+                fast_sums: true,
+            });
+            match done {
+                Err(error @ Error::Library { .. }) => {
+                    static SAID: Once = Once::new();
+                    SAID.call_once(|| tracing::info!("products of 8 bits go another way: {error}"));
+                }
+                other => return other,
+            }
+        }
+        quantise_rows(machine, x, codes, scales)?;
+        linear_e4m3(machine, Linear { x: codes, bias: bias.map(|bias| bias.wide), ..call }, scales)
+    }
+
+    fn multiplies_e4m3(&self, call: &Linear) -> bool {
+        let weight = &call.weight;
+        self.machine().properties().arch.has_fp8()
+            && weight.format == Format::Plain(Float::E4m3)
+            && weight.depth.is_multiple_of(16)
+            && weight.columns.is_multiple_of(16)
+            && weight.depth <= ops::QUANTISED_WIDTH_MAX
+            && call.x.rows > 0
     }
 }
 

@@ -19,9 +19,10 @@ fn every_kernel_matches_its_reference() {
     let only = std::env::var("OP").unwrap_or_default();
     let mut wrong = Vec::new();
     // Products of 8-bit floats came with Ada, and Hopper has its own attention; all else is the same everywhere.
-    let runs: [(Arch, &str, &[Pace]); 3] = [
+    let runs: [(Arch, &str, &[Pace]); 4] = [
         (Arch::SM_80, "", &[Pace::Late, Pace::AtOnce]),
         (Arch::SM_89, "attention_fp8", &[Pace::Late, Pace::AtOnce]),
+        (Arch::SM_89, "linear_e4m3", &[Pace::Late, Pace::AtOnce]),
         (Arch::SM_90, "attention", &[Pace::Late, Pace::AtOnce, Pace::ProductsLate]),
     ];
     for (arch, ops, paces) in runs {

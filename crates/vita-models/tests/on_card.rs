@@ -9,13 +9,14 @@ mod emulator;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use common::{Fixture, relative_error, to_bf16};
+use common::{Fixture, relative_error, to_bf16, to_e4m3};
 use emulator::{Emulator, Pace};
 use vita_cuda::memory::Pool;
 use vita_cuda::{Arch, Card};
 use vita_models::clip_vision::ClipVision;
 use vita_models::umt5::Umt5;
 use vita_models::wan::{Error, HIDDEN_BYTES_MAX, LayoutOptions, Prompt, Wan};
+use vita_ops::{AttentionMode, Precision};
 use vita_tensor::Tensor;
 use vita_weights::Role;
 
@@ -23,11 +24,15 @@ use vita_weights::Role;
 const BOUND: f64 = 1e-2;
 
 fn card(budget_bytes: Option<u64>) -> Option<Arc<Card>> {
+    card_of(Arch::SM_80, Pace::AtOnce, budget_bytes)
+}
+
+fn card_of(arch: Arch, pace: Pace, budget_bytes: Option<u64>) -> Option<Arc<Card>> {
     let Some(compiler) = emulator::compiler() else {
         println!("skipped: no C++ compiler with _Float16");
         return None;
     };
-    let machine = Arc::new(Emulator::new(compiler, Arch::SM_80, Pace::AtOnce));
+    let machine = Arc::new(Emulator::new(compiler, arch, pace));
     Some(Card::new(Pool::new(machine, budget_bytes), None))
 }
 
@@ -40,12 +45,16 @@ struct Sample {
 }
 
 impl Sample {
+    /// As files have them.
     fn of(name: &str) -> Self {
+        Self::with(name, |_, weight| Some(to_bf16(&weight)))
+    }
+
+    fn with(name: &str, stored: impl Fn(&str, Tensor) -> Option<Tensor>) -> Self {
         let fixture = Fixture::open(name);
         let case = fixture.cases().into_iter().next().unwrap();
         let row = |name| fixture.input(&case, name).select(0, 0);
-        // As files have them.
-        let weights = fixture.weights_as(Role::DiffusionModel, |_, weight| Some(to_bf16(&weight)));
+        let weights = fixture.weights_as(Role::DiffusionModel, stored);
         let clip = weights.contains("img_emb.proj.0.weight").then(|| row("clip_fea"));
         let wan = Wan::load(&weights, &mut |_, _| ControlFlow::Continue(())).unwrap();
         Self { wan, x: row("x"), timesteps: row("timestep").to_vec(), context: row("context"), clip }
@@ -84,6 +93,68 @@ fn every_kind_of_transformer_matches_the_host() {
         }
     }
     assert_eq!(card.pool().stats().buffer_count, 0, "all memory came back");
+}
+
+/// Copies beside the work happen when they are waited for, or at once: the answer is the same, whether blocks have pinned
+/// memory or not.
+#[test]
+fn blocks_that_come_while_others_compute_are_blocks_that_stay() {
+    let sample = Sample::of("dit_t2v");
+    let layers = sample.wan.config().layers;
+    let mut want = Vec::new();
+    for (pace, pinned_max, swapped) in [
+        (Pace::Late, None, 0),
+        (Pace::Late, None, 1),
+        (Pace::Late, None, layers),
+        (Pace::AtOnce, None, layers),
+        (Pace::Late, Some(9000), layers),
+    ] {
+        let Some(card) = card_of(Arch::SM_80, pace, None) else { return };
+        card.pool().set_pinned_max(pinned_max);
+        let there = sample.wan.to_card(&card, swapped).unwrap();
+        let pinned = card.pool().stats().pinned_bytes;
+        assert!(pinned <= pinned_max.unwrap_or(u64::MAX), "{pinned} pinned bytes");
+        assert_eq!(pinned > 0, swapped > 0 && pinned_max.is_none(), "blocks wait in pinned memory");
+        // Twice: the first block is brought while the last one computes.
+        for _ in 0..2 {
+            let got = sample.run(&there, HIDDEN_BYTES_MAX).unwrap().to_vec();
+            if swapped == 0 {
+                want = got;
+            } else {
+                assert_eq!(got, want, "{swapped} of {layers}, {pace:?}");
+            }
+        }
+        drop(there);
+        let stats = card.pool().stats();
+        assert_eq!((stats.buffer_count, stats.pinned_bytes), (0, 0), "all memory came back");
+    }
+}
+
+/// What 8 bits may cost a whole network.
+#[test]
+fn products_and_attention_of_8_bits_stay_close_to_the_host() {
+    let e4m3 = |name: &str, weight: Tensor| {
+        let is_large = name.ends_with(".weight") && name.starts_with("blocks.") && weight.dims().len() == 2;
+        Some(if is_large { to_e4m3(&weight) } else { to_bf16(&weight) })
+    };
+    for (name, attention, fp8_products, bound) in [
+        ("dit_t2v", AttentionMode::Bf16, true, 3e-2),
+        ("dit_t2v_two_heads", AttentionMode::Int8, false, 3e-2),
+        ("dit_i2v_image_branch", AttentionMode::Fp8, true, 3e-2),
+    ] {
+        let Some(card) = card_of(Arch::SM_89, Pace::AtOnce, None) else { return };
+        let sample = Sample::with(name, e4m3);
+        let want = sample.run(&sample.wan, HIDDEN_BYTES_MAX).unwrap();
+        let precision = Precision { attention, fp8_products };
+        let error_of = |precision, swapped| {
+            let there = sample.wan.clone().with_precision(precision).to_card(&card, swapped).unwrap();
+            relative_error(&sample.run(&there, HIDDEN_BYTES_MAX).unwrap(), &want)
+        };
+        let (wide, narrow) = (error_of(Precision::default(), 0), error_of(precision, 1));
+        println!("{name}, {attention}, fp8 products {fp8_products}: {narrow:.2e}, in 16 bits {wide:.2e}");
+        assert!(narrow < bound, "{name}: {narrow}");
+        assert!(narrow > wide, "{name}: 8 bits were used");
+    }
 }
 
 #[test]

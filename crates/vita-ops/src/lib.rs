@@ -27,6 +27,7 @@ mod rows;
 pub mod simd;
 #[cfg(test)]
 mod testing;
+mod upload;
 
 pub use activation::Activation;
 pub use attention::{AttentionOptions, attention};
@@ -41,4 +42,6 @@ pub use norm::{Affine, l2_norm, layer_norm, rms_norm};
 pub use patch::{patchify, unpatchify};
 pub use resample::upsample_nearest;
 pub use rope::{RopeTable, rope, rope_frequencies};
+pub use upload::{Arrived, OnTheWay, Precision, Upload, Waiting};
 pub use vita_cuda::Card;
+pub use vita_cuda::ops::Mode as AttentionMode;

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{result, sys};
 
-use super::lane::{Copied, CopyLane};
-use super::{Arguments, Machine, PinnedBuffer, Pointer, Properties, Shape, TensorMap, TileShape};
+use super::lane::{CopyLane, Mark};
+use super::{Arguments, Copied, Machine, PinnedBuffer, Pointer, Properties, Shape, TensorMap, TileShape};
 use crate::arch::Arch;
 use crate::compile::{Cache, Compiler, Source};
 use crate::discover::{CudaVersion, Library, Search};
@@ -155,59 +154,6 @@ impl Gpu {
         self.context.bind()
     }
 
-    /// Pinned memory of the host.
-    ///
-    /// # Errors
-    /// If the host has no room that may be pinned.
-    pub fn pinned(&self, bytes: usize) -> Result<PinnedBuffer> {
-        PinnedBuffer::new(&self.context, bytes)
-    }
-
-    /// A mark after all work so far: what overwrites memory that the work reads must come after it.
-    ///
-    /// # Errors
-    /// If the card does not answer.
-    pub fn mark(&self) -> Result<Copied> {
-        self.context.bind()?;
-        Copied::record(&self.context, self.work)
-    }
-
-    /// Copies to the card beside the work, after the mark if one is given.
-    ///
-    /// # Safety
-    /// The bytes lie in allocated memory; no work that is under way uses them unless the mark comes after it; `from`
-    /// is neither changed nor dropped until the copy is done.
-    ///
-    /// # Errors
-    /// If the card does not answer.
-    pub unsafe fn copy_beside(
-        &self,
-        to: Pointer,
-        from: &PinnedBuffer,
-        range: Range<usize>,
-        after: Option<&Copied>,
-    ) -> Result<Copied> {
-        // SAFETY: the caller's promise.
-        unsafe { self.copies.copy(&self.context, to, from, range, after) }
-    }
-
-    /// Makes work that comes later wait for a copy.
-    ///
-    /// # Errors
-    /// If the card does not answer.
-    pub fn wait_for(&self, copied: &Copied) -> Result<()> {
-        self.context.bind()?;
-        copied.hold_back(self.work)
-    }
-
-    /// Waits for all copies beside the work.
-    ///
-    /// # Errors
-    /// If any of them failed.
-    pub fn wait_for_copies(&self) -> Result<()> {
-        self.copies.synchronize(&self.context)
-    }
-
     /// Milliseconds that the card takes for the work that `give` gives it.
     ///
     /// # Errors
@@ -328,6 +274,26 @@ impl Machine for Gpu {
             )
         };
         driver("cuLaunchKernel", launched)
+    }
+
+    fn pinned(&self, bytes: usize) -> Result<PinnedBuffer> {
+        PinnedBuffer::new(&self.context, bytes)
+    }
+
+    unsafe fn copy_beside(&self, to: Pointer, from: &PinnedBuffer) -> Result<Copied> {
+        self.context.bind()?;
+        let before = Mark::record(&self.context, self.work)?;
+        // SAFETY: the caller's promise.
+        unsafe { self.copies.copy(&self.context, to, from, &before) }.map(Copied::new)
+    }
+
+    fn wait_for(&self, copied: &Copied) -> Result<()> {
+        self.context.bind()?;
+        copied.end::<Mark>().expect("a copy of this card").hold_back(self.work)
+    }
+
+    fn wait_for_copies(&self) -> Result<()> {
+        self.copies.synchronize(&self.context)
     }
 
     fn tensor_map(&self, base: Pointer, tile: &TileShape) -> Result<TensorMap> {

@@ -18,16 +18,16 @@ unsafe impl Send for CopyLane {}
 // SAFETY: as above; the driver serialises calls on one stream.
 unsafe impl Sync for CopyLane {}
 
-/// The end of a copy that runs beside the work.
-pub struct Copied {
+/// A point in a stream: the end of a copy, or of the work so far.
+pub(super) struct Mark {
     context: Arc<Context>,
     event: sys::CUevent,
 }
 
 // SAFETY: an event may be used from any thread; each call binds the context first.
-unsafe impl Send for Copied {}
+unsafe impl Send for Mark {}
 // SAFETY: as above.
-unsafe impl Sync for Copied {}
+unsafe impl Sync for Mark {}
 
 impl CopyLane {
     pub fn new() -> Result<Self> {
@@ -48,31 +48,22 @@ impl CopyLane {
         driver("cuStreamSynchronize", unsafe { result::stream::synchronize(self.stream) })
     }
 
-    /// Copies after the event, if one is given: the last work that reads what the copy overwrites.
+    /// Copies after the mark: the last work that reads what the copy overwrites.
     ///
     /// # Safety
     /// The bytes lie in allocated memory of the card; `from` is not changed until the copy is done.
-    pub unsafe fn copy(
-        &self,
-        context: &Arc<Context>,
-        to: Pointer,
-        from: &PinnedBuffer,
-        range: std::ops::Range<usize>,
-        after: Option<&Copied>,
-    ) -> Result<Copied> {
+    pub unsafe fn copy(&self, context: &Arc<Context>, to: Pointer, from: &PinnedBuffer, after: &Mark) -> Result<Mark> {
         context.bind()?;
-        if let Some(after) = after {
-            after.hold_back(self.stream)?;
-        }
+        after.hold_back(self.stream)?;
         // SAFETY: the caller's promise; pinned memory stays where it is.
-        let copied = unsafe { result::memcpy_htod_async(to.0, &from.as_slice()[range], self.stream) };
+        let copied = unsafe { result::memcpy_htod_async(to.0, from.as_slice(), self.stream) };
         driver("cuMemcpyHtoDAsync", copied)?;
-        Copied::record(context, self.stream)
+        Mark::record(context, self.stream)
     }
 }
 
-impl Copied {
-    pub(super) fn record(context: &Arc<Context>, stream: sys::CUstream) -> Result<Self> {
+impl Mark {
+    pub fn record(context: &Arc<Context>, stream: sys::CUstream) -> Result<Self> {
         let event = driver("cuEventCreate", result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING))?;
         let this = Self { context: context.clone(), event };
         // SAFETY: both are live.
@@ -81,14 +72,14 @@ impl Copied {
     }
 
     /// Makes a stream's later work wait.
-    pub(super) fn hold_back(&self, stream: sys::CUstream) -> Result<()> {
+    pub fn hold_back(&self, stream: sys::CUstream) -> Result<()> {
         let flags = sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
         // SAFETY: both are live.
         driver("cuStreamWaitEvent", unsafe { result::stream::wait_event(stream, self.event, flags) })
     }
 }
 
-impl Drop for Copied {
+impl Drop for Mark {
     fn drop(&mut self) {
         if self.context.bind().is_ok() {
             // SAFETY: created here, destroyed once. The driver keeps what is still waited for.

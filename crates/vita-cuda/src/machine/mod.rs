@@ -6,12 +6,12 @@ mod gpu;
 mod host;
 mod lane;
 
+use std::any::Any;
 use std::fmt;
 
 pub use arguments::{Argument, Arguments, Slot, TensorMap};
 pub use gpu::{Driver, Gpu};
 pub use host::PinnedBuffer;
-pub use lane::Copied;
 
 use crate::arch::Arch;
 use crate::compile::Source;
@@ -84,6 +84,21 @@ pub struct TileShape {
     pub axes: u32,
 }
 
+/// The end of a copy that runs beside the work, as its machine knows it.
+pub struct Copied(Box<dyn Any + Send + Sync>);
+
+impl Copied {
+    /// Of what the machine itself will look for.
+    pub fn new(end: impl Any + Send + Sync) -> Self {
+        Self(Box::new(end))
+    }
+
+    /// What it was made of, if that was a `T`.
+    pub fn end<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
 /// A card, or what stands in for one. Work runs in the order it was given; only [`Self::download`] and
 /// [`Self::synchronize`] wait for it.
 pub trait Machine: Send + Sync {
@@ -143,6 +158,46 @@ pub trait Machine: Send + Sync {
     /// # Errors
     /// If it does not compile, or the card does not answer.
     unsafe fn launch(&self, source: &Source, shape: Shape, arguments: &Arguments) -> Result<()>;
+
+    /// Memory of the host from which copies run beside the work.
+    ///
+    /// # Errors
+    /// If the host has no room that may be pinned.
+    fn pinned(&self, bytes: usize) -> Result<PinnedBuffer> {
+        Ok(PinnedBuffer::plain(bytes))
+    }
+
+    /// Starts a copy to the card, after all work that was given so far and beside what is given later. A machine that
+    /// has no second lane copies as work.
+    ///
+    /// # Safety
+    /// The bytes lie in allocated memory, which no work uses that is given before [`Self::wait_for`]; neither that
+    /// memory nor `from` is changed or dropped before the copy is done.
+    ///
+    /// # Errors
+    /// If the card does not answer.
+    unsafe fn copy_beside(&self, to: Pointer, from: &PinnedBuffer) -> Result<Copied> {
+        // SAFETY: the caller's promise.
+        unsafe { self.upload(to, from.as_slice()) }?;
+        Ok(Copied::new(()))
+    }
+
+    /// Makes work that comes later wait for a copy.
+    ///
+    /// # Errors
+    /// If the card does not answer.
+    fn wait_for(&self, copied: &Copied) -> Result<()> {
+        let _ = copied;
+        Ok(())
+    }
+
+    /// Waits for all copies that run beside the work.
+    ///
+    /// # Errors
+    /// If any of them failed.
+    fn wait_for_copies(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// What the copy engine must know of a tile; see [`TileShape`].
     ///

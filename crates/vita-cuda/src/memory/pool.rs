@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Slice;
 use super::blocks::{Blocks, SMALL_BYTES_MAX, block_bytes, segment_bytes};
 use crate::error::{Error, Result};
-use crate::machine::{Machine, Pointer};
+use crate::machine::{Machine, PinnedBuffer, Pointer};
 
 /// Memory of one card.
 #[derive(Clone)]
@@ -26,6 +26,7 @@ struct State {
     blocks: Blocks,
     stats: Stats,
     budget_bytes: Option<u64>,
+    pinned_bytes_max: Option<u64>,
 }
 
 /// What a pool holds.
@@ -43,6 +44,8 @@ pub struct Stats {
     pub buffer_count: u64,
     /// Requests that had no room.
     pub refused_count: u64,
+    /// The host's memory that is pinned for copies to the card.
+    pub pinned_bytes: u64,
 }
 
 /// Memory that goes back to its pool when dropped. Its content is unspecified at first.
@@ -150,6 +153,37 @@ impl Pool {
         if budget_bytes.is_some_and(|most| state.stats.held_bytes > most) {
             self.release_free(&mut state);
         }
+    }
+
+    /// The most of the host's memory that may be pinned from now on; all that the host gives where nothing is said.
+    pub fn set_pinned_max(&self, bytes: Option<u64>) {
+        self.lock().pinned_bytes_max = bytes;
+    }
+
+    /// Pinned memory of the host, if so much may be taken.
+    pub(super) fn pinned(&self, bytes: usize) -> Option<PinnedBuffer> {
+        let mut state = self.lock();
+        let after = state.stats.pinned_bytes + bytes as u64;
+        if state.pinned_bytes_max.is_some_and(|most| after > most) {
+            return None;
+        }
+        match self.0.machine.pinned(bytes) {
+            Ok(memory) => {
+                state.stats.pinned_bytes = after;
+                Some(memory)
+            }
+            Err(error) => {
+                // What is there already stays; no more is asked for.
+                state.pinned_bytes_max = Some(state.stats.pinned_bytes);
+                tracing::info!("weights that are swapped are read where they lie: {error}");
+                None
+            }
+        }
+    }
+
+    /// So many pinned bytes went back.
+    pub(super) fn unpinned(&self, bytes: usize) {
+        self.lock().stats.pinned_bytes -= bytes as u64;
     }
 
     /// Gives idle segments back to the driver: between the stages of a job, and after it.

@@ -31,11 +31,11 @@ pub use conv::{Conv, ConvShape, conv};
 pub use gated_add::{GatedAdd, gated_add};
 pub use gather::gather;
 pub use l2_norm::l2_norm;
-pub use linear::{Linear, Weight, linear};
+pub use linear::{Linear, Weight, linear, linear_e4m3};
 pub use norm::{Affine, LayerNorm, RmsRope, Rope, layer_norm, rms_rope, rope};
 pub use operand::{Float, Modulation, Rows};
 pub use permute::{AXES_MAX, View, permute};
-pub use quantise::{quantise_rows, quantise_tensor};
+pub use quantise::{WIDTH_MAX as QUANTISED_WIDTH_MAX, quantise_rows, quantise_tensor};
 pub use softmax::softmax;
 pub use widen::{Format, widen};
 

@@ -133,6 +133,9 @@ inline void multiply_e4m3(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1, cons
                    "f"(c[3]));
 }
 
+// d += a * b
+inline void multiply_e4m3(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) { multiply_e4m3(d, a, b0, b1, d); }
+
 // Four at once, the first at the lowest address; beyond 448 is 448. From Ada on.
 inline u32 pack_e4m3(float a, float b, float c, float d) {
     u32 y;

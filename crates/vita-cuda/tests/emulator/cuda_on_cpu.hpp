@@ -616,6 +616,9 @@ inline void multiply_u8_s8(int (&d)[4], const unsigned (&a)[4], unsigned b0, uns
 inline void multiply_e4m3(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, const float* c) {
     emulator::multiply_bytes<emulator::e4m3_of, emulator::e4m3_of>(d, a, b0, b1, c);
 }
+inline void multiply_e4m3(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    multiply_e4m3(d, a, b0, b1, d);
+}
 inline unsigned pack_e4m3(float a, float b, float c, float d) {
     return emulator::to_e4m3(a) | emulator::to_e4m3(b) << 8 | emulator::to_e4m3(c) << 16 | emulator::to_e4m3(d) << 24;
 }

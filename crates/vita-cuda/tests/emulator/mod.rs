@@ -8,10 +8,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use vita_cuda::compile::Source;
-use vita_cuda::machine::{Arguments, Machine, Pointer, Properties, Shape, TensorMap, TileShape};
+use vita_cuda::machine::{Arguments, Copied, Machine, PinnedBuffer, Pointer, Properties, Shape, TensorMap, TileShape};
 use vita_cuda::{Arch, Error, Result};
 
 /// When asynchronous work happens.
@@ -32,6 +32,23 @@ pub struct Emulator {
     kernels: Mutex<HashMap<Source, Run>>,
     /// Rows that matrix loads read, and those that waited for a bank.
     matrix_rows: Mutex<[u64; 2]>,
+}
+
+/// A copy that runs beside the work, when it is waited for.
+struct Copy {
+    to: Pointer,
+    from: u64,
+    bytes: usize,
+    done: AtomicBool,
+}
+
+impl Copy {
+    fn run(&self) {
+        if !self.done.swap(true, Ordering::Relaxed) {
+            // SAFETY: who started the copy keeps both until it was waited for.
+            unsafe { (self.to.0 as *mut u8).copy_from(self.from as *const u8, self.bytes) };
+        }
+    }
 }
 
 type Run = unsafe extern "C" fn(c_uint, c_uint, c_uint, c_uint, c_uint, *mut *mut c_void, c_int, *mut u64);
@@ -168,6 +185,24 @@ impl Machine for Emulator {
         let _running = ONE_AT_A_TIME.lock().unwrap();
         // SAFETY: the caller's promise; no other kernel runs.
         unsafe { run(x, y, z, shape.threads, shape.shared_bytes, addresses.as_mut_ptr(), late, rows.as_mut_ptr()) };
+        Ok(())
+    }
+
+    unsafe fn copy_beside(&self, to: Pointer, from: &PinnedBuffer) -> Result<Copied> {
+        let from = from.as_slice();
+        let copy = Copy { to, from: from.as_ptr() as u64, bytes: from.len(), done: AtomicBool::new(false) };
+        if self.pace == Pace::Late {
+            // What is read before it arrived is seen to be wrong.
+            // SAFETY: the caller's promise.
+            unsafe { (to.0 as *mut u8).write_bytes(0x7f, from.len()) };
+        } else {
+            copy.run();
+        }
+        Ok(Copied::new(copy))
+    }
+
+    fn wait_for(&self, copied: &Copied) -> Result<()> {
+        copied.end::<Copy>().unwrap().run();
         Ok(())
     }
 

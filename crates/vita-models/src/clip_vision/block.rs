@@ -91,7 +91,7 @@ impl SelfAttention {
         let project = |layer: &Linear| layer.forward(x, Activation::None).reshape([count, self.heads, width]);
         let (q, k, v) = (project(&self.q_proj), project(&self.k_proj), project(&self.v_proj));
         let scale = 1.0 / (width as f32).sqrt();
-        let y = attention(&q, &k, &v, AttentionOptions { scale, key_bias: None, position_bias: None });
+        let y = attention(&q, &k, &v, AttentionOptions::scaled(scale));
         self.out_proj.forward(&y.reshape([count, dim]), Activation::None)
     }
 }

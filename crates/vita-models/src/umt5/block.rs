@@ -119,7 +119,8 @@ impl SelfAttention {
         let attend = |start: usize, length: usize| {
             let bias = position_bias(&self.relative_attention_bias, length);
             // T5 does not divide by sqrt(D): its weights are drawn smaller instead.
-            let options = AttentionOptions { scale: 1.0, key_bias: prompts.key_bias, position_bias: Some(&bias) };
+            let (key_bias, position_bias) = (prompts.key_bias, Some(&bias));
+            let options = AttentionOptions { key_bias, position_bias, ..AttentionOptions::scaled(1.0) };
             let [q, k, v] = [&q, &k, &v].map(|rows| rows.narrow(0, start, length));
             attention(&q, &k, &v, options).reshape([length, self.heads * head_dim])
         };

@@ -165,7 +165,7 @@ impl Attention {
             let qkv = self.to_qkv.forward(&l2_norm(&frame, &self.norm, Activation::None), Activation::None);
             let [q, k, v] = [0, 1, 2].map(|i| qkv.narrow(1, i * channels, channels).reshape([pixels, 1, channels]));
             let scale = 1.0 / (channels as f32).sqrt();
-            let mixed = attention(&q, &k, &v, AttentionOptions { scale, key_bias: None, position_bias: None });
+            let mixed = attention(&q, &k, &v, AttentionOptions::scaled(scale));
             let mixed = self.proj.forward(&mixed.reshape([pixels, channels]), Activation::None);
             to.copy_from_slice(mixed.f32s());
         }

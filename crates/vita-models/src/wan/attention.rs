@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use vita_ops::{Activation, AttentionOptions, Card, Linear, add, attention, rms_norm, rope, scale, to_f32};
+use vita_ops::{
+    Activation, Arrived, AttentionMode, AttentionOptions, Linear, Upload, add, attention, rms_norm, rope, scale, to_f32,
+};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
@@ -21,6 +23,8 @@ struct Attention {
     o: Linear,
     norm_q: Tensor, // [C]: over all heads at once
     norm_k: Tensor, // [C]
+    /// How precisely a card attends.
+    mode: AttentionMode,
 }
 
 /// `self_attn`.
@@ -45,8 +49,13 @@ impl SelfAttention {
         self.0.change(name, change);
     }
 
-    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
-        self.0.to_card(card).map(Self)
+    pub fn upload<'a>(&'a self, upload: &mut Upload<'a>) -> Result<Self> {
+        self.0.upload(upload).map(Self)
+    }
+
+    /// With weights that came later, see [`Upload::later`].
+    pub fn with_weights(&self, arrived: &Arrived) -> Self {
+        Self(self.0.with_weights(arrived))
     }
 
     /// `rows` gives a part's normalised and modulated rows, `[l, C]`; `weight` is that of Enhance-A-Video.
@@ -71,7 +80,7 @@ impl SelfAttention {
     /// One part's tokens attending to all. Returns `[l, C]`.
     pub fn forward(&self, part: &Part, all: &Projected) -> Tensor {
         let Self(layers) = self;
-        let y = attention(&part.of(&all.q), &all.k, &all.v, options(None));
+        let y = attention(&part.of(&all.q), &all.k, &all.v, layers.options(None));
         let y = layers.o.forward(&rows(y), Activation::None);
         // The projection's bias too, as in the wrapper.
         if all.factor == 1.0 { y } else { scale(y, all.factor) }
@@ -164,12 +173,23 @@ impl CrossAttention {
         }
     }
 
-    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+    pub fn upload<'a>(&'a self, upload: &mut Upload<'a>) -> Result<Self> {
+        let layers = self.layers.upload(upload)?;
         let image = self.image.as_ref().map(|ImageLayers { k_img, v_img, norm_k_img }| {
-            let (k_img, v_img) = (k_img.to_card(card)?, v_img.to_card(card)?);
-            Ok::<_, Error>(ImageLayers { k_img, v_img, norm_k_img: on_card(card, norm_k_img)? })
+            let (k_img, v_img) = (k_img.upload(upload)?, v_img.upload(upload)?);
+            Ok::<_, Error>(ImageLayers { k_img, v_img, norm_k_img: on_card(upload.card(), norm_k_img)? })
         });
-        Ok(Self { layers: self.layers.to_card(card)?, image: image.transpose()? })
+        Ok(Self { layers, image: image.transpose()? })
+    }
+
+    /// With weights that came later, see [`Upload::later`].
+    pub fn with_weights(&self, arrived: &Arrived) -> Self {
+        let image = self.image.as_ref().map(|ImageLayers { k_img, v_img, norm_k_img }| ImageLayers {
+            k_img: k_img.with_weights(arrived),
+            v_img: v_img.with_weights(arrived),
+            norm_k_img: norm_k_img.clone(),
+        });
+        Self { layers: self.layers.with_weights(arrived), image }
     }
 
     /// text: `[S, C]`, all prompts' rows; images: `[n, C]` each, left out where the model has no branch for them.
@@ -191,9 +211,9 @@ impl CrossAttention {
     pub fn forward(&self, x: Tensor, keys: &CrossKeys, nag: Option<NagKeys>) -> Tensor {
         let Self { layers, .. } = self;
         let q = heads(normalised(&layers.q, x, &layers.norm_q));
-        let mut y = attention(&q, &keys.text.k, &keys.text.v, options(keys.text_bias.as_deref()));
+        let mut y = attention(&q, &keys.text.k, &keys.text.v, layers.options(keys.text_bias.as_deref()));
         if let Some(NagKeys { keys, numbers }) = nag {
-            let negative = attention(&q, &keys.text.k, &keys.text.v, options(keys.text_bias.as_deref()));
+            let negative = attention(&q, &keys.text.k, &keys.text.v, layers.options(keys.text_bias.as_deref()));
             y = match (y.to_host(), negative.to_host()) {
                 (Ok(y), Ok(negative)) => {
                     let mut y = to_f32(&y);
@@ -204,7 +224,7 @@ impl CrossAttention {
             };
         }
         if let Some(image) = &keys.image {
-            y = add(y, &attention(&q, &image.k, &image.v, options(None)));
+            y = add(y, &attention(&q, &image.k, &image.v, layers.options(None)));
         }
         drop(q);
         layers.o.forward(&rows(y), Activation::None)
@@ -245,11 +265,12 @@ impl Attention {
             o: linear(weights, "o", dim, dim)?,
             norm_q: small(weights, "norm_q.weight", &[dim])?,
             norm_k: small(weights, "norm_k.weight", &[dim])?,
+            mode: AttentionMode::default(),
         })
     }
 
     fn change(&mut self, name: &str, change: &mut Change) {
-        let Self { q, k, v, o, norm_q, norm_k } = self;
+        let Self { q, k, v, o, norm_q, norm_k, mode: _ } = self;
         for (layer, linear) in [("q", q), ("k", k), ("v", v), ("o", o)] {
             change.linear(&format!("{name}.{layer}"), linear);
         }
@@ -257,16 +278,27 @@ impl Attention {
         change.tensor(&format!("{name}.norm_k.weight"), norm_k);
     }
 
-    fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
-        let Self { q, k, v, o, norm_q, norm_k } = self;
+    fn upload<'a>(&'a self, upload: &mut Upload<'a>) -> Result<Self> {
+        let Self { q, k, v, o, norm_q, norm_k, mode: _ } = self;
         Ok(Self {
-            q: q.to_card(card)?,
-            k: k.to_card(card)?,
-            v: v.to_card(card)?,
-            o: o.to_card(card)?,
-            norm_q: on_card(card, norm_q)?,
-            norm_k: on_card(card, norm_k)?,
+            q: q.upload(upload)?,
+            k: k.upload(upload)?,
+            v: v.upload(upload)?,
+            o: o.upload(upload)?,
+            norm_q: on_card(upload.card(), norm_q)?,
+            norm_k: on_card(upload.card(), norm_k)?,
+            mode: upload.precision().attention,
         })
+    }
+
+    fn with_weights(&self, arrived: &Arrived) -> Self {
+        let [q, k, v, o] = self.layers().map(|layer| layer.with_weights(arrived));
+        Self { q, k, v, o, ..self.clone() }
+    }
+
+    fn options<'a>(&self, key_bias: Option<&'a [f32]>) -> AttentionOptions<'a> {
+        let scale = 1.0 / (Config::HEAD_DIM as f32).sqrt();
+        AttentionOptions { scale, key_bias, position_bias: None, mode: self.mode }
     }
 
     fn size_bytes(&self) -> usize {
@@ -295,8 +327,4 @@ fn heads(x: Tensor) -> Tensor {
 fn rows(x: Tensor) -> Tensor {
     let [tokens, heads, width] = x.sizes();
     x.reshape([tokens, heads * width])
-}
-
-fn options(key_bias: Option<&[f32]>) -> AttentionOptions<'_> {
-    AttentionOptions { scale: 1.0 / (Config::HEAD_DIM as f32).sqrt(), key_bias, position_bias: None }
 }

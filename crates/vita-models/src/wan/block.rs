@@ -1,9 +1,7 @@
 //! One block: self-attention over video tokens, cross-attention to the prompt, then an MLP, each
 //! added to the stream `x`. Follows `WanAttentionBlock` of Wan2.2.
 
-use std::sync::Arc;
-
-use vita_ops::{Activation, Affine, Card, add, gated_add, layer_norm};
+use vita_ops::{Activation, Affine, Arrived, Upload, add, gated_add, layer_norm};
 use vita_tensor::Tensor;
 use vita_weights::Weights;
 
@@ -53,15 +51,25 @@ impl Block {
         ffn.change(&format!("{name}.ffn"), change);
     }
 
-    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+    pub fn upload<'a>(&'a self, upload: &mut Upload<'a>) -> Result<Self> {
         let Self { modulation, self_attn, norm3, cross_attn, ffn } = self;
         Ok(Self {
-            modulation: modulation.to_card(card)?,
-            self_attn: self_attn.to_card(card)?,
-            norm3: norm3.to_card(card)?,
-            cross_attn: cross_attn.to_card(card)?,
-            ffn: ffn.to_card(card)?,
+            modulation: modulation.to_card(upload.card())?,
+            self_attn: self_attn.upload(upload)?,
+            norm3: norm3.to_card(upload.card())?,
+            cross_attn: cross_attn.upload(upload)?,
+            ffn: ffn.upload(upload)?,
         })
+    }
+
+    /// With weights that came later, see [`Upload::later`].
+    pub fn with_weights(&self, arrived: &Arrived) -> Self {
+        Self {
+            self_attn: self.self_attn.with_weights(arrived),
+            cross_attn: self.cross_attn.with_weights(arrived),
+            ffn: self.ffn.with_weights(arrived),
+            ..self.clone()
+        }
     }
 
     /// x: `[L, C]`, e: `[1 or T, 6, C]`, enhance: the weight of Enhance-A-Video. Returns `[L, C]`.

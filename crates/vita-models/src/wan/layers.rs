@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vita_ops::{Activation, Affine, Card, Linear, add_row, layer_norm, to_card, to_f32};
+use vita_ops::{Activation, Affine, Arrived, Card, Linear, Precision, Upload, add_row, layer_norm, to_card, to_f32};
 use vita_tensor::{DType, Tensor};
 use vita_weights::{Weight, Weights};
 
@@ -82,8 +82,19 @@ impl Mlp {
     }
 
     pub fn to_card(&self, card: &Arc<Card>) -> Result<Self> {
+        self.upload(&mut Upload::now(card, Precision::default()))
+    }
+
+    pub fn upload<'a>(&'a self, upload: &mut Upload<'a>) -> Result<Self> {
         let Self { layer_0, activation, layer_2 } = self;
-        Ok(Self { layer_0: layer_0.to_card(card)?, activation: *activation, layer_2: layer_2.to_card(card)? })
+        Ok(Self { layer_0: layer_0.upload(upload)?, activation: *activation, layer_2: layer_2.upload(upload)? })
+    }
+
+    /// With weights that came later, see [`Upload::later`].
+    pub fn with_weights(&self, arrived: &Arrived) -> Self {
+        let Self { layer_0, activation, layer_2 } = self;
+        let (layer_0, layer_2) = (layer_0.with_weights(arrived), layer_2.with_weights(arrived));
+        Self { layer_0, activation: *activation, layer_2 }
     }
 
     /// x: `[L, in]`, by value so that it is gone before the result is there. Returns `[L, out]`.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use vita_ops::{Activation, Card, Linear, put_rows};
+use vita_ops::{Activation, Card, Linear, Precision, put_rows};
 use vita_tensor::Tensor;
 use vita_weights::{Lora, Weights};
 
@@ -33,7 +33,8 @@ pub struct Wan {
     img_emb: Option<ImageEmbedding>,
     blocks: Vec<Block>,
     head: Head,
-    /// Of a network on a card: the first of its blocks there. All others are brought each time they run.
+    precision: Precision,
+    /// Of a network on a card: its blocks there.
     there: Option<Arc<Resident>>,
 }
 
@@ -62,6 +63,7 @@ impl Wan {
                 })
                 .collect::<Result<_>>()?,
             head: Head::load(&weights.scope("head"), &config)?,
+            precision: Precision::default(),
             there: None,
             config,
         })
@@ -84,16 +86,26 @@ impl Wan {
         Ok(adapted)
     }
 
+    /// The same network, whose blocks compute so once they are on a card.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// How its blocks compute on a card.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The same network with its weights on a card, in the formats they are stored in. The last `swapped` blocks stay
-    /// on the host, and are brought there each time they run: that takes the room of one of them. Where room is short in
-    /// a run, more of them do.
+    /// on the host, and are brought there each time they run, the next one while one computes: that takes the room of
+    /// two of them. Where room is short in a run, more of them do.
     ///
     /// # Errors
     /// If there is no room, or the card does not answer.
     pub fn to_card(&self, card: &Arc<Card>, swapped: usize) -> Result<Self> {
-        let Self { config, patch_embedding, text_embedding, time, img_emb, blocks, head, there: _ } = self;
-        let resident = &blocks[..blocks.len() - swapped.min(blocks.len())];
-        let resident = resident.iter().map(|block| block.to_card(card)).collect::<Result<_>>()?;
+        let Self { config, patch_embedding, text_embedding, time, img_emb, blocks, head, precision, there: _ } = self;
+        let resident = Resident::new(card, *precision, blocks, swapped)?;
         Ok(Self {
             config: *config,
             patch_embedding: patch_embedding.to_card(card)?,
@@ -102,7 +114,8 @@ impl Wan {
             img_emb: img_emb.as_ref().map(|layers| layers.to_card(card)).transpose()?,
             blocks: blocks.clone(),
             head: head.to_card(card)?,
-            there: Some(Arc::new(Resident::new(card, resident))),
+            precision: *precision,
+            there: Some(Arc::new(resident)),
         })
     }
 
@@ -124,12 +137,13 @@ impl Wan {
     fn with_room<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
         match &self.there {
             None => work(),
-            Some(there) => there.with_room(self.blocks.len(), work),
+            Some(there) => there.with_room(work),
         }
     }
 
     fn change(&mut self, change: &mut Change) {
-        let Self { config: _, patch_embedding, text_embedding, time, img_emb, blocks, head, there: _ } = self;
+        let Self { config: _, patch_embedding, text_embedding, time, img_emb, blocks, head, precision: _, there: _ } =
+            self;
         change.linear("patch_embedding", patch_embedding);
         text_embedding.change("text_embedding", change);
         time.change(change);

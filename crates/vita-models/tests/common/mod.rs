@@ -86,6 +86,20 @@ pub fn to_bf16(weight: &Tensor) -> Tensor {
     Tensor::from_bytes(Bytes::from(bytes), DType::BF16, &weight.dims()).unwrap()
 }
 
+/// Rounded to the nearest that e4m3 has.
+pub fn to_e4m3(weight: &Tensor) -> Tensor {
+    let codes: Vec<(u8, f64)> = (0..0x7f).map(|code| (code, DType::F8E4M3.decode(&[code]))).collect();
+    let round = |value: f32| {
+        let size = f64::from(value.abs());
+        let nearest = codes.partition_point(|(_, known)| *known < size).clamp(1, codes.len() - 1);
+        let [below, above] = [codes[nearest - 1], codes[nearest]];
+        let (code, _) = if size - below.1 < above.1 - size { below } else { above };
+        code | u8::from(value.is_sign_negative()) << 7
+    };
+    let bytes: Vec<u8> = weight.to_vec().into_iter().map(round).collect();
+    Tensor::from_bytes(Bytes::from(bytes), DType::F8E4M3, &weight.dims()).unwrap()
+}
+
 /// The same values as `f32`.
 pub fn to_f32(weight: &Tensor) -> Tensor {
     weight.to_contiguous_f32()

@@ -22,7 +22,7 @@ pub fn attention(
     if k.dims()[0] == 0 || queries == 0 {
         return zeros(card, DType::BF16, [queries, heads, width]);
     }
-    let AttentionOptions { scale, key_bias: None, position_bias: None } = options else {
+    let AttentionOptions { scale, key_bias: None, position_bias: None, mode } = options else {
         return by_head(card, [q, k, v], y, options);
     };
     if width != HEAD {
@@ -32,7 +32,7 @@ pub fn attention(
     let [q, k, v] = [q, k, v].map(|x| narrow_rows(card, x));
     let (q, k, v, answer) = (q?, k?, v?, y.reshape([queries, heads * width]));
     let call = Attention { q: q.rows(), k: k.rows(), v: v.rows(), y: whole_rows(&answer), scale };
-    card.attention(call).map_err(failed)?;
+    card.attention(mode, call).map_err(failed)?;
     Ok(y)
 }
 

@@ -5,6 +5,7 @@ mod cpu;
 #[cfg(test)]
 mod reference;
 
+use vita_cuda::ops::Mode;
 use vita_tensor::{DType, Tensor};
 
 use crate::card::Site;
@@ -21,6 +22,15 @@ pub struct AttentionOptions<'a> {
     /// `[H, L + S - 1]`, added to the logit of query `i` and key `j` from place `i - j + S - 1`: a bias of
     /// the distance alone, as T5's.
     pub position_bias: Option<&'a Tensor>,
+    /// How precisely a card computes heads of 128 without biases.
+    pub mode: Mode,
+}
+
+impl AttentionOptions<'_> {
+    /// No biases, in 16 bits on a card.
+    pub fn scaled(scale: f32) -> Self {
+        Self { scale, key_bias: None, position_bias: None, mode: Mode::Bf16 }
+    }
 }
 
 /// `softmax(scale q k^T + biases) v` for each head. q: `[L, H, D]`, k and v: `[S, H, D]`, any strides.
@@ -69,7 +79,7 @@ mod tests {
             let position_bias = random.tensor(&[heads, queries + keys - 1]);
             for (key_bias, position_bias) in [(None, None), (Some(&key_bias[..]), None), (None, Some(&position_bias))] {
                 // A large scale, so that weights are far from even.
-                let options = AttentionOptions { scale: 0.7, key_bias, position_bias };
+                let options = AttentionOptions { key_bias, position_bias, ..AttentionOptions::scaled(0.7) };
                 let want = reference::attention(&q, &k, &v, options);
                 for isa in Isa::available() {
                     let got = attention_on(isa, &q, &k, &v, options);
@@ -89,7 +99,7 @@ mod tests {
             (0..50).for_each(|_| values.extend(&last));
             Tensor::from_vec(values, [54, 2, 16])
         };
-        let plain = AttentionOptions { scale: 0.25, key_bias: None, position_bias: None };
+        let plain = AttentionOptions::scaled(0.25);
         let want = attention(&q, &repeat(&k), &repeat(&v), plain);
         let bias = [0.0, 0.0, 0.0, 51f32.ln()];
         let got = attention(&q, &k, &v, AttentionOptions { key_bias: Some(&bias), ..plain });
@@ -100,7 +110,7 @@ mod tests {
     fn hidden_keys_leave_zeros() {
         let x = Random::new(1).tensor(&[3, 1, 8]);
         let bias = [f32::NEG_INFINITY; 3];
-        let got = attention(&x, &x, &x, AttentionOptions { scale: 1.0, key_bias: Some(&bias), position_bias: None });
+        let got = attention(&x, &x, &x, AttentionOptions { key_bias: Some(&bias), ..AttentionOptions::scaled(1.0) });
         assert_eq!(got.to_vec(), vec![0.0; 24]);
     }
 }

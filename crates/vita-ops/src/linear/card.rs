@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vita_cuda::memory::Buffer;
-use vita_cuda::ops::{Format, GatedAdd, Linear as Call, Rows, Weight as Stored, gated_add};
+use vita_cuda::ops::{Float, Format, GatedAdd, Linear as Call, Rows, Weight as Stored, gated_add};
 use vita_cuda::{Bias as BiasSlices, Card};
 use vita_tensor::{DType, Failure, Tensor};
 
@@ -11,55 +11,62 @@ use crate::Activation;
 use crate::activation::function;
 use crate::card::{Operand, contiguous, empty, failed, format, narrowed, whole_rows};
 use crate::gemm::Packed;
+use crate::upload::{Arrived, Place, Upload};
 
 /// Rows up to which f32 operands are multiplied as two bf16 terms each: timesteps and prompts, whose errors every
 /// token would share.
 const ROWS_OF_TWO_TERMS: usize = 1024;
 
 /// Weight, bias and changes on a card.
+#[derive(Clone)]
 pub struct OnCard {
     card: Arc<Card>,
     weight: Weight,
     scale: f32,
+    /// The scale once for each column, where x is rounded to 8 bits as the weight is.
+    scale_of_columns: Option<Arc<Buffer>>,
     bias: Option<Bias>,
     deltas: Vec<Delta>,
 }
 
+#[derive(Clone)]
 pub enum Delta {
     LowRank { down: Weight, up: Weight, factor: f32 },
     Dense(Weight),
 }
 
 /// `[N, K]`
+#[derive(Clone)]
 pub struct Weight {
-    data: Buffer,
+    data: Place,
     format: Format,
     columns: usize,
     depth: usize,
 }
 
+#[derive(Clone)]
 struct Bias {
-    wide: Buffer,
-    narrow: Buffer,
+    wide: Arc<Buffer>,
+    narrow: Arc<Buffer>,
 }
 
 impl Weight {
     /// f32 becomes bf16, which is what it is multiplied as; all else stays as it is stored.
-    pub fn new(card: &Card, packed: &Packed) -> Result<Self, Failure> {
+    pub fn new<'a>(upload: &mut Upload<'a>, packed: &'a Packed) -> Result<Self, Failure> {
         let (columns, depth) = (packed.rows, packed.columns);
         if !columns.is_multiple_of(2) || !depth.is_multiple_of(8) {
             let what = format!("a layer of {depth} to {columns} features");
-            let on = card.machine().properties().name.clone();
+            let on = upload.card().machine().properties().name.clone();
             return Err(Failure::new(vita_cuda::Error::Unsupported { what, on }));
         }
         let (dtype, bytes) = packed.stored();
-        let upload = |bytes: &[u8]| card.pool().upload(bytes).map_err(failed);
         Ok(match dtype {
             DType::F32 => {
                 let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-                Self { data: upload(&narrowed(&values))?, format: format(DType::BF16), columns, depth }
+                let data = upload.weight(narrowed(&values).into())?;
+                Self { data, format: format(DType::BF16), columns, depth }
             }
-            dtype => Self { data: upload(&bytes)?, format: format(dtype), columns, depth },
+            dtype => Self { data: upload.weight(bytes)?, format: format(dtype), columns, depth },
         })
     }
 
@@ -67,14 +74,14 @@ impl Weight {
         Stored { data: self.data.slice(), format: self.format, columns: self.columns, depth: self.depth }
     }
 
-    fn size_bytes(&self) -> usize {
-        self.data.bytes() as usize
+    fn with_weights(&self, arrived: &Arrived) -> Self {
+        Self { data: self.data.in_buffer(arrived), ..*self }
     }
 }
 
 impl Bias {
     fn new(card: &Card, bias: &[f32]) -> Result<Self, Failure> {
-        let upload = |bytes: &[u8]| card.pool().upload(bytes).map_err(failed);
+        let upload = |bytes: &[u8]| card.pool().upload(bytes).map(Arc::new).map_err(failed);
         Ok(Self { wide: upload(bytemuck::cast_slice(bias))?, narrow: upload(&narrowed(bias))? })
     }
 
@@ -85,14 +92,33 @@ impl Bias {
 
 impl OnCard {
     pub fn new(
-        card: &Arc<Card>,
+        upload: &Upload,
         weight: Weight,
         scale: f32,
         bias: Option<&[f32]>,
         deltas: Vec<Delta>,
     ) -> Result<Self, Failure> {
+        let card = upload.card();
         let bias = bias.map(|bias| Bias::new(card, bias)).transpose()?;
-        Ok(Self { card: card.clone(), weight, scale, bias, deltas })
+        let is_e4m3 = weight.format == Format::Plain(Float::E4m3);
+        let scale_of_columns = (upload.precision().fp8_products && is_e4m3).then(|| {
+            let scales = vec![scale; weight.columns];
+            card.pool().upload(bytemuck::cast_slice(&scales)).map(Arc::new).map_err(failed)
+        });
+        let scale_of_columns = scale_of_columns.transpose()?;
+        Ok(Self { card: card.clone(), weight, scale, scale_of_columns, bias, deltas })
+    }
+
+    /// The same layer with what arrived for it.
+    pub fn with_weights(&self, arrived: &Arrived) -> Self {
+        let of_delta = |delta: &Delta| match delta {
+            Delta::Dense(weight) => Delta::Dense(weight.with_weights(arrived)),
+            Delta::LowRank { down, up, factor } => {
+                Delta::LowRank { down: down.with_weights(arrived), up: up.with_weights(arrived), factor: *factor }
+            }
+        };
+        let deltas = self.deltas.iter().map(of_delta).collect();
+        Self { weight: self.weight.with_weights(arrived), deltas, ..self.clone() }
     }
 
     pub fn card(&self) -> &Arc<Card> {
@@ -100,7 +126,7 @@ impl OnCard {
     }
 
     pub fn size_bytes(&self) -> usize {
-        self.weight.size_bytes()
+        self.weight.data.size_bytes()
             + self.bias.as_ref().map_or(0, |bias| (bias.wide.bytes() + bias.narrow.bytes()) as usize)
     }
 
@@ -124,7 +150,11 @@ impl OnCard {
             let call =
                 |y| Call { x: term.rows(), weight: self.weight.call(), bias: None, scale: self.scale, function, y };
             if index == 0 {
-                card.linear(call(whole_rows(&y)), bias).map_err(failed)?;
+                match &self.scale_of_columns {
+                    Some(scales) if terms.len() == 1 => card.linear_e4m3(call(whole_rows(&y)), bias, scales.slice()),
+                    _ => card.linear(call(whole_rows(&y)), bias),
+                }
+                .map_err(failed)?;
             } else {
                 let more = empty(card, dtype, &dims[..])?;
                 card.linear(call(whole_rows(&more)), bias).map_err(failed)?;

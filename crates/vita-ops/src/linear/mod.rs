@@ -15,6 +15,7 @@ use crate::card::Site;
 use crate::gemm::{Finish, Packed, multiply, multiply_add};
 use crate::rows::Rows;
 use crate::simd::Isa;
+use crate::upload::{Arrived, Precision, Upload};
 
 /// A linear layer with its weight packed once, in the dtype it is stored in. Clones share it; what is added to a
 /// clone is the clone's own.
@@ -80,8 +81,17 @@ impl Linear {
     /// # Errors
     /// If there is no room, the card does not answer, or it knows no such layer: widths are multiples of 8.
     pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
+        self.upload(&mut Upload::now(card, Precision::default()))
+    }
+
+    /// [`Self::to_card`] together with other layers.
+    ///
+    /// # Errors
+    /// As [`Self::to_card`].
+    pub fn upload<'a>(&'a self, upload: &mut Upload<'a>) -> Result<Self, Failure> {
         let Layer::Host(OnHost { weight, scale, bias, deltas }) = &self.layer else { return Ok(self.clone()) };
-        let place = |packed: &Packed| card::Weight::new(card, packed);
+        let mut place = |packed: &'a Packed| card::Weight::new(upload, packed);
+        let weight = place(weight)?;
         let deltas = deltas.iter().map(|delta| {
             Ok(match delta {
                 Delta::Dense(delta) => card::Delta::Dense(place(delta)?),
@@ -91,8 +101,17 @@ impl Linear {
             })
         });
         let deltas = deltas.collect::<Result<_, Failure>>()?;
-        let layer = card::OnCard::new(card, place(weight)?, *scale, bias.as_deref(), deltas)?;
+        let layer = card::OnCard::new(upload, weight, *scale, bias.as_deref(), deltas)?;
         Ok(Self { layer: Layer::Card(Arc::new(layer)), ..*self })
+    }
+
+    /// The layer with its weights, which arrived after [`Upload::later`]; as it is where it has them.
+    #[must_use]
+    pub fn with_weights(&self, arrived: &Arrived) -> Self {
+        match &self.layer {
+            Layer::Host(_) => self.clone(),
+            Layer::Card(layer) => Self { layer: Layer::Card(Arc::new(layer.with_weights(arrived))), ..*self },
+        }
     }
 
     /// # Panics

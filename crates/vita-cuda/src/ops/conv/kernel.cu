@@ -94,5 +94,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     tile_of_block((rows + ROWS - 1) / ROWS, (out_channels + COLUMNS - 1) / COLUMNS, row, column);
     Pixels source(video, history, shape, row * ROWS, rows, depth);
     Weight weight{w, (u64)depth * 2, out_channels, depth};
-    product(memory, source, weight, row * ROWS, column * COLUMNS, rows, bias, 1.0f, y, out_channels);
+    product(memory, source, weight, row * ROWS, column * COLUMNS, rows, bias, 1.0f, nullptr, y, out_channels);
 }

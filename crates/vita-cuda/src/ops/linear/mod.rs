@@ -1,6 +1,7 @@
 //! A product with a weight of any format that is widened on its way to the matrix units, never to memory.
 
 use super::{Float, Format, Function, Rows, Variant, everywhere};
+use crate::arch::Arch;
 use crate::compile::Source;
 use crate::error::Result;
 use crate::machine::{Arguments, Machine, Pointer, Shape};
@@ -13,8 +14,8 @@ pub(super) const ROWS: usize = 128;
 /// Threads of a block.
 const THREADS: u32 = 256;
 
-/// Depth of a stage, and how many are under way.
-const DEPTH: usize = 32;
+/// Bytes of a row of a stage, and how many stages are under way.
+const ROW_BYTES: usize = 64;
 const STAGES: usize = 3;
 
 /// `[N, K]`: a row for each result.
@@ -33,7 +34,7 @@ pub struct Weight<'a> {
 /// A linear layer.
 #[derive(Clone, Copy)]
 pub struct Linear<'a> {
-    /// `[M, K]`, bf16 or f16.
+    /// `[M, K]`, bf16 or f16; e4m3 in [`linear_e4m3`].
     pub x: Rows<'a>,
     /// `[N, K]`
     pub weight: Weight<'a>,
@@ -55,6 +56,27 @@ pub struct Linear<'a> {
 /// # Errors
 /// If the card does not answer.
 pub fn linear(machine: &dyn Machine, call: Linear) -> Result<()> {
+    assert!(call.x.float != Float::E4m3, "products of 8 bits have scales");
+    run(machine, call, None)
+}
+
+/// As [`linear`], with products of e4m3: x is `[M, K]` of it, each row to be multiplied by its `x_scale` (`[M]` of f32,
+/// see [`super::quantise_rows`]), and so is the weight; K is a multiple of 16. From Ada on.
+///
+/// # Panics
+/// If the shapes or types do not fit.
+///
+/// # Errors
+/// If the card does not answer.
+pub fn linear_e4m3(machine: &dyn Machine, call: Linear, x_scale: Slice) -> Result<()> {
+    let e4m3 = Format::Plain(Float::E4m3);
+    assert_eq!((call.x.float, call.weight.format), (Float::E4m3, e4m3), "products of 8 bits");
+    assert!(call.weight.depth.is_multiple_of(16) && call.x.stride.is_multiple_of(16), "depth {}", call.weight.depth);
+    assert!(x_scale.bytes() >= 4 * call.x.rows as u64, "{} scales", call.x.rows);
+    run(machine, call, Some(x_scale))
+}
+
+fn run(machine: &dyn Machine, call: Linear, x_scale: Option<Slice>) -> Result<()> {
     let Linear { x, weight, bias, scale, function, y } = call;
     let Weight { data, format, columns, depth } = weight;
     assert_eq!((x.shape(), y.shape()), ([x.rows, depth], [x.rows, columns]), "x, weight and y");
@@ -81,6 +103,7 @@ pub fn linear(machine: &dyn Machine, call: Linear) -> Result<()> {
         .with(row_bytes)
         .with(bias.map_or(Pointer(0), Slice::pointer))
         .with(scale)
+        .with(x_scale.map_or(Pointer(0), Slice::pointer))
         .with(y.data.pointer())
         .with(y.stride as u64)
         .with(x.rows as u32)
@@ -107,6 +130,7 @@ impl Product {
         let multiply = match self.float {
             Float::Bf16 => "multiply_bf16",
             Float::F16 => "multiply_f16",
+            Float::E4m3 => "multiply_e4m3",
             other => panic!("products of {other}"),
         };
         assert!(matches!(self.y, Float::Bf16 | Float::F16 | Float::F32), "results of {}", self.y);
@@ -123,7 +147,7 @@ impl Product {
 
     pub fn shape(self, rows: usize, columns: usize) -> Shape {
         let blocks = rows.div_ceil(ROWS) * columns.div_ceil(self.columns);
-        let shared_bytes = (STAGES * (ROWS + self.columns) * DEPTH * 2) as u32;
+        let shared_bytes = (STAGES * (ROWS + self.columns) * ROW_BYTES) as u32;
         Shape { grid: [blocks as u32, 1, 1], threads: THREADS, shared_bytes }
     }
 }
@@ -145,9 +169,13 @@ pub(super) fn variants() -> Vec<Variant> {
         let product = Product { float: Float::Bf16, format, columns: 128, y: Float::Bf16, bias: true, function };
         Variant { source: source(product), functions: &["linear"], runs_on: everywhere }
     };
+    let e4m3 = Format::Plain(Float::E4m3);
+    let (float, y) = (Float::E4m3, Float::Bf16);
+    let product = Product { float, format: e4m3, columns: 128, y, bias: true, function: Some(Function::GeluTanh) };
     formats
         .map(|format| variant(format, None))
         .chain([variant(Format::Plain(Float::Bf16), Some(Function::GeluTanh))])
+        .chain([Variant { source: source(product), functions: &["linear"], runs_on: Arch::has_fp8 }])
         .collect()
 }
 
@@ -163,7 +191,62 @@ pub(super) fn cases() -> Vec<Case> {
     for format in Format::QUANTISED.into_iter().chain(plain) {
         all.push(case([70, 130, 512], Float::Bf16, format, Float::Bf16, None));
     }
+    for (sizes, y, function) in [
+        ([1, 2, 16], Float::F32, None),
+        ([130, 200, 144], Float::Bf16, Some(Function::GeluTanh)),
+        ([70, 96, 512], Float::Bf16, None),
+    ] {
+        all.push(case_of_e4m3(sizes, y, function));
+    }
     all
+}
+
+fn case_of_e4m3([rows, columns, depth]: [usize; 3], y: Float, function: Option<Function>) -> Case {
+    let run = move |bench: &crate::selftest::Bench| {
+        let mut random = Random::new((rows * columns) as u64);
+        // Rows of very different size.
+        let x = (0..rows * depth).map(|i| random.normal() * (1 + i / depth) as f32).collect();
+        let x = bench.numbers(x, Float::Bf16)?;
+        let format = Format::Plain(Float::E4m3);
+        let bytes = super::widen::random_weight(&mut random, format, columns * depth);
+        let mut weight = Vec::new();
+        super::widen::reference(format, &bytes, &mut weight);
+        let data = bench.pool.upload(&bytes)?;
+        let bias = bench.random(&mut random, Float::F32, columns)?;
+        let output = bench.poisoned(y, rows * columns)?;
+        let (codes, scales) = (bench.poisoned(Float::E4m3, rows * depth)?, bench.poisoned(Float::F32, rows)?);
+        let x_rows = Rows::new(codes.slice(), Float::E4m3, rows, depth);
+        super::quantise_rows(bench.machine(), x.rows(depth), x_rows, scales.slice())?;
+        let scale = 0.25;
+        let call = Linear {
+            x: x_rows,
+            weight: Weight { data: data.slice(), format, columns, depth },
+            bias: Some(bias.buffer.slice()),
+            scale,
+            function,
+            y: Rows::new(output.slice(), y, rows, columns),
+        };
+        linear_e4m3(bench.machine(), call, scales.slice())?;
+        // Of what the rows were rounded to, which has a case of its own.
+        let (codes, scales) = (bench.read(&codes, Float::E4m3)?, bench.read(&scales, Float::F32)?);
+        let mut want = Vec::new();
+        for (row, row_scale) in codes.chunks(depth).zip(scales) {
+            for (weight, &bias) in weight.chunks(depth).zip(&bias.values) {
+                let products = row.iter().zip(weight).map(|(&x, &w)| f64::from(x) * f64::from(w));
+                let value = products.sum::<f64>() * f64::from(scale) * f64::from(row_scale) + f64::from(bias);
+                want.push(function.map_or(value, |function| function.reference(value)));
+            }
+        }
+        Ok(vec![Pair { got: bench.read(&output, y)?, want }])
+    };
+    let then = function.map_or("", Function::name);
+    Case {
+        op: "linear_e4m3",
+        title: format!("{rows}x{depth} by {columns} -> {y} {then}"),
+        error_max: if y == Float::Bf16 { 4e-3 } else { 1e-4 },
+        runs_on: Arch::has_fp8,
+        run: Box::new(run),
+    }
 }
 
 fn case(

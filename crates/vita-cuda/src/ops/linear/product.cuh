@@ -1,25 +1,27 @@
 // The product of rows that a source gathers and the rows of a weight, on the matrix units of every card since
 // Ampere: y[m][n] = sum over k of x[m][k] w[n][k], then a scale, a bias, an activation.
 //
-// Set from outside: T (bf16 or f16, what is multiplied), MULTIPLY (of T), FORMAT (of the weight, see blocks.cuh),
-// WIDENED (whether the weight is anything but T), COLUMNS (of a block: 64, 96 or 128), Y (type of the result),
-// BIASED, FUNCTION (an activation).
+// Set from outside: T (bf16, f16 or e4m3, what is multiplied), MULTIPLY (of T), FORMAT (of the weight, see
+// blocks.cuh), WIDENED (whether the weight is anything but T), COLUMNS (of a block: 64, 96 or 128), Y (type of the
+// result), BIASED, FUNCTION (an activation).
 //
-// A block of eight warps takes 128 rows by COLUMNS; a warp 32 rows by half the columns. Three stages of 32 elements
-// of depth are under way. A weight of another format is widened on its way to shared memory, so it is never written
-// out. A row of a stage is 64 bytes, four pieces of 16; piece p of row r lies at p ^ (r / 2 % 4), so that the eight
+// A block of eight warps takes 128 rows by COLUMNS; a warp 32 rows by half the columns. Three stages of 64 bytes of
+// depth are under way. A weight of another format is widened on its way to shared memory, so it is never written
+// out. A row of a stage is four pieces of 16 bytes; piece p of row r lies at p ^ (r / 2 % 4), so that the eight
 // rows of a matrix load lie on different banks.
 
 constexpr int ROWS = 128;
-constexpr int DEPTH = 32;
+constexpr int ROW_BYTES = 64;                   // of a stage
+constexpr int DEPTH = ROW_BYTES / sizeof(T);    // of a stage
+constexpr int PIECE = 16 / sizeof(T);           // elements that are copied at once
 constexpr int STAGES = 3;
 constexpr int THREADS = 256;
 constexpr int TILES = COLUMNS / 2 / 8;  // of eight columns, a warp
-constexpr u32 X_BYTES = ROWS * DEPTH * 2, W_BYTES = COLUMNS * DEPTH * 2, STAGE_BYTES = X_BYTES + W_BYTES;
+constexpr u32 X_BYTES = ROWS * ROW_BYTES, W_BYTES = COLUMNS * ROW_BYTES, STAGE_BYTES = X_BYTES + W_BYTES;
 
 inline float identity(float x) { return x; }
 
-inline u32 place(u32 row, u32 piece) { return row * (DEPTH * 2) + ((piece ^ (row >> 1 & 3)) << 4); }
+inline u32 place(u32 row, u32 piece) { return row * ROW_BYTES + ((piece ^ (row >> 1 & 3)) << 4); }
 
 struct Weight {
     const u8* data;
@@ -30,13 +32,13 @@ struct Weight {
     inline void fetch(u8* stage, u32 first, u32 k) const {
 #pragma unroll
         for (int i = 0; i < COLUMNS * 4 / THREADS + (COLUMNS * 4 % THREADS != 0); i++) {
-            u32 number = threadIdx.x + i * THREADS, row = number / 4, piece = number % 4, at = k + piece * 8;
+            u32 number = threadIdx.x + i * THREADS, row = number / 4, piece = number % 4, at = k + piece * PIECE;
             if (row >= COLUMNS) break;
             bool valid = first + row < columns && at < depth;
             const u8* from = data + (valid ? (first + row) * row_bytes : 0);
             u8* to = stage + place(row, piece);
             if (!WIDENED) {
-                copy_async_16(shared_address(to), from + (valid ? at * 2 : 0), valid);
+                copy_async_16(shared_address(to), from + (valid ? at * sizeof(T) : 0), valid);
             } else {
                 float values[8] = {0, 0, 0, 0, 0, 0, 0, 0};
                 if (valid) FORMAT::widen_eight_at(from + at / FORMAT::LEN * FORMAT::BYTES, at % FORMAT::LEN, values);
@@ -60,10 +62,10 @@ inline void tile_of_block(u32 row_tiles, u32 column_tiles, u32& row, u32& column
 }
 
 // A source has `fetch(to, k)`, called by every thread for k = 0, DEPTH, 2 DEPTH and so on in turn: it starts the
-// copies of its block's rows to the shared address `to`.
+// copies of its block's rows to the shared address `to`. `row_scale` is null, or a factor for each row.
 template <class Source>
 inline void product(u8* memory, Source& x, const Weight& w, u32 first_row, u32 first_column, u32 rows,
-                    const f32* bias, float scale, Y* y, u64 y_stride) {
+                    const f32* bias, float scale, const f32* row_scale, Y* y, u64 y_stride) {
     u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     u32 warp_row = warp % 4 * 32, warp_column = warp / 4 * (COLUMNS / 2);
     float sum[2][TILES][4];
@@ -93,7 +95,7 @@ inline void product(u8* memory, Source& x, const Weight& w, u32 first_row, u32 f
         fetch(step + STAGES - 1);
         u32 x_stage = shared_address(memory + step % STAGES * STAGE_BYTES), w_stage = x_stage + X_BYTES;
 #pragma unroll
-        for (int part = 0; part < DEPTH / 16; part++) {
+        for (int part = 0; part < ROW_BYTES / 32; part++) {
             u32 a[2][4];
 #pragma unroll
             for (int m = 0; m < 2; m++)
@@ -124,8 +126,9 @@ inline void product(u8* memory, Source& x, const Weight& w, u32 first_row, u32 f
             for (int half = 0; half < 2; half++) {
                 u32 row = first_row + warp_row + m * 16 + half * 8 + lane / 4;
                 if (row >= rows) continue;
-                store_two(y + row * y_stride + column, FUNCTION(sum[m][n][2 * half] * scale + b0),
-                          FUNCTION(sum[m][n][2 * half + 1] * scale + b1));
+                float by = row_scale ? scale * row_scale[row] : scale;
+                store_two(y + row * y_stride + column, FUNCTION(sum[m][n][2 * half] * by + b0),
+                          FUNCTION(sum[m][n][2 * half + 1] * by + b1));
             }
         }
     }

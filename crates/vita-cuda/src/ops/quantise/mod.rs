@@ -17,6 +17,9 @@ const THREADS: usize = 128;
 /// Rows of a block.
 const ROWS: usize = 4;
 
+/// The widest row that is quantised by a scale of its own.
+pub const WIDTH_MAX: usize = 16 * 8 * THREADS;
+
 /// `y = x / scale` as e4m3, where `scale = max |x| / 448` is written to `scale` (f32). `work` is four bytes.
 ///
 /// x, y: `[L, C]` without gaps, `L * C` a multiple of 8.
@@ -51,7 +54,7 @@ pub fn quantise_tensor(machine: &dyn Machine, x: Rows, y: Rows, scale: Slice, wo
 
 /// `y = x / scale` as e4m3, with `scale = max |x| / 448` of each row in `row_scale` (`L` of f32).
 ///
-/// x, y: `[L, C]`, C a multiple of 8 and at most 16384.
+/// x, y: `[L, C]`, C a multiple of 8 and at most [`WIDTH_MAX`].
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -61,7 +64,7 @@ pub fn quantise_tensor(machine: &dyn Machine, x: Rows, y: Rows, scale: Slice, wo
 pub fn quantise_rows(machine: &dyn Machine, x: Rows, y: Rows, row_scale: Slice) -> Result<()> {
     check(&x, &y);
     assert!(row_scale.bytes() >= 4 * x.rows as u64, "{} scales", x.rows);
-    assert!(x.width <= 16 * 8 * THREADS, "rows of {}", x.width);
+    assert!(x.width <= WIDTH_MAX, "rows of {}", x.width);
     if x.rows == 0 {
         return Ok(());
     }
