@@ -18,6 +18,7 @@ use vita_folders::python;
 use vita_pipeline::Residency;
 
 use crate::arguments::Bytes;
+use crate::machine::memory_free_bytes;
 
 /// Where the driver and its libraries may be: the system, `CUDA_HOME` or `CUDA_PATH`, Python's packages.
 pub fn search() -> Search {
@@ -110,6 +111,8 @@ pub fn open_card(index: usize, budget_bytes: Option<u64>) -> Result<Arc<Card>, R
     let gpu = Arc::new(Gpu::open(&driver, &search, index, kernel_cache())?);
     let machine: Arc<dyn Machine> = gpu.clone();
     let pool = Pool::new(machine, budget_bytes);
+    // The other half is the files' that weights are read from, and everybody else's.
+    pool.set_pinned_max(memory_free_bytes().map(|free| free / 2));
     let attention = Chooser::new(AttentionBy::Automatic, &search, &gpu, &pool, driver.version);
     let blas = match CublasLt::open(&search, gpu, &pool, driver.version) {
         Ok(library) => Some(library),

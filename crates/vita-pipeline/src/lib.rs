@@ -54,6 +54,7 @@ pub use sampling::{
 pub use vita_base::Cancel;
 pub use vita_models::vae::Tile;
 pub use vita_models::wan::{CacheRule, CacheTables, NagNumbers, TeaMeasure};
+pub use vita_ops::{AttentionMode, Precision};
 pub use whole::{
     Defaults, FRAME_STEP, FRAMES_MAX, Files, Loras, Models, Open, PRESETS, Paths, Preset, SIDE_MAX, SIZE_STEP,
     Sampling, Source, Summary, Takes, VideoRequest, WRAPPER_PREFIX, estimate, make_video,

@@ -134,6 +134,14 @@ impl Residency {
         }
     }
 
+    /// Has a network leave the card, and its files let go; the host's memory is managed otherwise.
+    pub(crate) fn leave_card(&self, id: &NetworkId) {
+        if self.card.is_some() {
+            self.lock().networks.retain(|loaded| loaded.id != *id);
+            self.release_idle();
+        }
+    }
+
     /// Unloads a network if it is loaded and does not fit what is to come.
     pub(crate) fn unload_unless<T: 'static>(&self, id: &NetworkId, fits: impl Fn(&T) -> bool) {
         let keeps = |loaded: &Loaded| loaded.id != *id || loaded.network.downcast_ref().is_some_and(&fits);

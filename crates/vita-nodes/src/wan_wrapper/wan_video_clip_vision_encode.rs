@@ -3,7 +3,7 @@
 use vita_pipeline::{ClipCrop, below_each_other};
 
 use super::data::ClipEmbeds;
-use super::fields::{OrElse, force_offload, spec};
+use super::fields::{OrElse, force_offload, offload, spec};
 use super::pictures::{added, clip_features, strength, weighted};
 use crate::prelude::*;
 use crate::work::not_yet;
@@ -61,6 +61,7 @@ impl Node for WanVideoClipVisionEncode {
             Some(image) => Some(clip_features(&encoder, &image.rgb().range(0, 1), crop, context)?),
             None => None,
         };
+        offload(inputs, context, |residency| encoder.offload(residency))?;
         one(Value::object(ClipEmbeds { positive, negative }))
     }
 }

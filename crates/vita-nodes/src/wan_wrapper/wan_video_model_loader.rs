@@ -1,5 +1,8 @@
 //! `WanVideoModelLoader`: a transformer's file.
 
+use vita_pipeline::{AttentionMode, Precision};
+
+use super::data::BlockSwap;
 use super::fields::{compile_args, device, precision, spec};
 use super::loras::apply;
 use crate::prelude::*;
@@ -42,9 +45,12 @@ const FURTHER: [(&str, &str, &str); 4] = [
 
 impl Node for WanVideoModelLoader {
     fn spec(&self) -> Spec {
-        let weights = "Weights stay as the file has them, which is no worse: a file in fp8 takes less memory.";
-        let attention = "Every choice is exact attention here; Sage attention of the original is rounded to few bits.";
-        let block_swap = "Has no meaning here: the program chooses where weights lie.";
+        let weights = "Weights stay as the file has them, which is no worse: a file in fp8 takes less memory. `_fast` \
+            multiplies weights that are e4m3 in 8 bits, on cards that can.";
+        let attention = "`sageattn`, `sageattn_compiled` and `sageattn_3` attend in 8 bits on a card. All others, and all \
+            on the processor, are exact attention.";
+        let block_swap = "Which blocks do not stay on a card.";
+        let management = "Has no meaning here: the program chooses where weights lie.";
         let mut spec = spec("WanVideoModelLoader", "WanVideo Model Loader")
             .input("model", files("diffusion_models").tooltip("A Wan transformer; GGUF files too."))
             .input("base_precision", precision(&["fp32", "bf16", "fp16", "fp16_fast"], "bf16"))
@@ -54,7 +60,7 @@ impl Node for WanVideoModelLoader {
             .optional("compile_args", compile_args())
             .optional("block_swap_args", link("BLOCKSWAPARGS").tooltip(block_swap))
             .optional("lora", link("WANVIDLORA").tooltip("LoRAs upon the model.").extra("default", ()))
-            .optional("vram_management_args", link("VRAM_MANAGEMENTARGS").tooltip(block_swap).extra("default", ()));
+            .optional("vram_management_args", link("VRAM_MANAGEMENTARGS").tooltip(management).extra("default", ()));
         for (name, kind, _) in FURTHER {
             spec = spec.optional(name, link(kind).tooltip("Is refused: models of this kind are not built in."));
         }
@@ -70,6 +76,17 @@ impl Node for WanVideoModelLoader {
         }
         let path = context.host::<Studio>().model_file("diffusion_models", inputs.text("model")?)?;
         let model = Transformer::open(path).map_err(node_error)?;
-        one(Value::object(apply(model, inputs)?))
+        let model = model.patched(|patches| patches.precision = precision_of(inputs));
+        one(Value::object(BlockSwap::apply(apply(model, inputs)?, inputs)?))
     }
+}
+
+fn precision_of(inputs: &Inputs) -> Precision {
+    let chosen = |name: &str| inputs.text(name).unwrap_or_default().to_owned();
+    let attention = match chosen("attention_mode").as_str() {
+        "sageattn" | "sageattn_compiled" | "sageattn_3" => AttentionMode::Fp8,
+        _ => AttentionMode::Bf16,
+    };
+    let quantization = chosen("quantization");
+    Precision { attention, fp8_products: quantization.contains("e4m3fn") && quantization.ends_with("_fast") }
 }

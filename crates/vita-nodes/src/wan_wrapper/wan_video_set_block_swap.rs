@@ -1,5 +1,6 @@
-//! `WanVideoSetBlockSwap`: where weights lie, accepted.
+//! `WanVideoSetBlockSwap`: where a model's weights lie.
 
+use super::data::BlockSwap;
 use super::fields::spec;
 use crate::prelude::*;
 
@@ -7,15 +8,15 @@ pub struct WanVideoSetBlockSwap;
 
 impl Node for WanVideoSetBlockSwap {
     fn spec(&self) -> Spec {
-        let none = "Has no meaning here: the program chooses where weights lie.";
         spec("WanVideoSetBlockSwap", "WanVideo Set BlockSwap")
             .input("model", link("WANVIDEOMODEL"))
-            .optional("block_swap_args", link("BLOCKSWAPARGS").tooltip(none))
+            .optional("block_swap_args", link("BLOCKSWAPARGS").tooltip("Which blocks do not stay on a card."))
             .output_named("WANVIDEOMODEL", "model")
-            .describe("Passes the model on: the program chooses where weights lie.")
+            .describe("Has some blocks of a model wait in the computer's memory.")
     }
 
     fn run(&self, inputs: &Inputs, _: &mut Context<'_>) -> Result<Outputs, NodeError> {
-        one(Value::Object(inputs.object::<Transformer>("model")?))
+        let model = (*inputs.object::<Transformer>("model")?).clone();
+        one(Value::object(BlockSwap::apply(model, inputs)?))
     }
 }

@@ -1,6 +1,6 @@
 //! `WanVideoTextEncode`: two prompts to what leads the wrapper's sampler.
 
-use super::fields::{disk_cache, force_offload, model_to_offload, processor, spec};
+use super::fields::{disk_cache, force_offload, model_to_offload, offload, processor, spec};
 use super::prompts::{encode, encoder};
 use crate::prelude::*;
 
@@ -23,6 +23,9 @@ impl Node for WanVideoTextEncode {
 
     fn run(&self, inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
         let prompts = [inputs.text("positive_prompt")?, inputs.text("negative_prompt")?];
-        one(Value::object(encode(&*encoder(inputs)?, prompts, context)?))
+        let encoder = encoder(inputs)?;
+        let embeds = encode(&encoder, prompts, context)?;
+        offload(inputs, context, |residency| encoder.offload(residency))?;
+        one(Value::object(embeds))
     }
 }

@@ -1,6 +1,6 @@
 //! `WanVideoTextEncodeSingle`: one prompt to what leads the wrapper's sampler.
 
-use super::fields::{disk_cache, force_offload, model_to_offload, processor, spec};
+use super::fields::{disk_cache, force_offload, model_to_offload, offload, processor, spec};
 use super::prompts::{encode_one, encoder};
 use crate::prelude::*;
 
@@ -21,6 +21,9 @@ impl Node for WanVideoTextEncodeSingle {
     }
 
     fn run(&self, inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, NodeError> {
-        one(Value::object(encode_one(&*encoder(inputs)?, inputs.text("prompt")?, context)?))
+        let encoder = encoder(inputs)?;
+        let embeds = encode_one(&encoder, inputs.text("prompt")?, context)?;
+        offload(inputs, context, |residency| encoder.offload(residency))?;
+        one(Value::object(embeds))
     }
 }

@@ -12,6 +12,7 @@ use crate::Error;
 use crate::environment::Environment;
 use crate::memory::StageMemory;
 use crate::progress::Stage;
+use crate::residency::Residency;
 
 /// What the encoder says of pictures: `[257 n, width]`, the output of the last block but one.
 pub type ClipFeatures = Tensor;
@@ -37,6 +38,11 @@ impl ClipVision {
         let weights = checkpoint.weights(Role::ClipVision)?;
         let config = clip_vision::Config::of(&weights.clip_vision_facts()?);
         Ok(Self(Arc::new(Part::new(weights, config, "CLIP vision encoder"))))
+    }
+
+    /// Has it leave the card it is on, if it is on one, until it is used again.
+    pub fn offload(&self, residency: &Residency) {
+        residency.leave_card(&self.0.id);
     }
 
     /// Its file, as it was given.

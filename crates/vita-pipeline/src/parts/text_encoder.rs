@@ -14,6 +14,7 @@ use crate::environment::{Environment, proceed};
 use crate::frame::is_finite;
 use crate::memory::StageMemory;
 use crate::progress::Stage;
+use crate::residency::Residency;
 use crate::{Error, prompt_markup};
 
 /// How a prompt is read.
@@ -62,6 +63,11 @@ impl TextEncoder {
         let table_bytes = table.map_or(0, |(_, stored)| stored.bytes.len() as u64);
         let part = Part::new(weights, config, "text encoder");
         Ok(Self(Arc::new(Opened { part, tokenizer, table_bytes })))
+    }
+
+    /// Has it leave the card it is on, if it is on one, until it is used again.
+    pub fn offload(&self, residency: &Residency) {
+        residency.leave_card(&self.0.part.id);
     }
 
     /// Its file, as it was given.

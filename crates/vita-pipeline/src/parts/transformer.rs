@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vita_cuda::plan::{Network, Placement};
 use vita_models::vae::LatentFormat;
 use vita_models::wan::{self, HIDDEN_BYTES_MAX, LayoutOptions, Wan};
+use vita_ops::Precision;
 use vita_weights::{Checkpoint, Lora, Role};
 
 use super::Part;
@@ -53,6 +54,10 @@ pub struct ModelPatches {
     pub windows: Option<ContextWindows>,
     /// A video that plays round and round.
     pub loop_shift: Option<LoopShift>,
+    /// How it computes on a card.
+    pub precision: Precision,
+    /// Blocks that are brought to a card each time they run, if the residency asks for no more.
+    pub blocks_to_swap: usize,
 }
 
 /// A LoRA at a strength.
@@ -127,6 +132,11 @@ impl Transformer {
         &self.patches
     }
 
+    /// Has it leave the card it is on, if it is on one, until it is used again.
+    pub fn offload(&self, residency: &Residency) {
+        residency.leave_card(&self.part.id);
+    }
+
     /// Its file, as it was given.
     pub fn file(&self) -> &str {
         self.part.file()
@@ -184,14 +194,16 @@ impl Transformer {
             Ok(Wan::load(&part.weights, &mut |_, _| {
                 environment.step(loading);
                 environment.proceed()
-            })?)
+            })?
+            .with_precision(self.patches.precision))
         };
         let loras = &self.patches.loras;
         if let Some(card) = &card {
             let placement = self.placement(memory, environment.residency)?;
             let swapped = placement.streamed_blocks;
             // Layers are changed on the host, and what is on the card stays as it is: room for one of both.
-            let fits = |wan: &Wan| loras.is_empty() && wan.swapped_blocks() >= swapped;
+            let precision = self.patches.precision;
+            let fits = |wan: &Wan| loras.is_empty() && wan.swapped_blocks() >= swapped && wan.precision() == precision;
             environment.residency.unload_unless::<Wan>(&part.id, fits);
             if !loras.is_empty() {
                 let mut loading = environment.begin(Stage::Loading, part.config.layers);
@@ -209,7 +221,8 @@ impl Transformer {
         if loras.is_empty() { Ok(wan) } else { Ok(Arc::new(self.adapted(&wan, environment)?)) }
     }
 
-    /// How many blocks have room on a card beside the work.
+    /// How many blocks have room on a card beside the work. Whether the others wait in pinned memory is decided when they
+    /// are put there.
     fn placement(&self, memory: StageMemory, residency: &Residency) -> Result<Placement, Error> {
         let layers = self.part.config.layers;
         // Blocks are alike, and next to all of the weights.
@@ -219,7 +232,8 @@ impl Transformer {
             work_bytes: memory.activation_bytes,
         };
         let free_bytes = residency.memory_bytes_max().map_or(u64::MAX, |most| most.saturating_sub(BASE_BYTES));
-        network.place(free_bytes, residency.blocks_to_swap(), 0).ok_or(Error::Memory {
+        let swapped = residency.blocks_to_swap().max(self.patches.blocks_to_swap);
+        network.place(free_bytes, swapped, 0).ok_or(Error::Memory {
             needed_bytes: network.least_bytes(),
             free_bytes,
             stage: memory.stage,
@@ -263,7 +277,10 @@ impl Transformer {
         let activations = config.activation_bytes(&workload, LAYOUT) + contexts + latents + inputs + cached;
         // LoRAs lie beside the weights, packed anew for each run.
         let loras: usize = self.patches.loras.iter().map(|lora| lora.lora.size_bytes()).sum();
-        let activation_bytes = (activations + loras) as u64;
+        // Keys and values in 8 bits, of a network on a card.
+        let patch = |sizes: [usize; 3]| sizes[0] * sizes[1].div_ceil(2) * sizes[2].div_ceil(2);
+        let codes = self.patches.precision.attention.scratch_bytes(patch(window), config.dim);
+        let activation_bytes = (activations + loras) as u64 + codes;
         StageMemory { stage: Stage::Sampling, weight_bytes: self.part.bytes, activation_bytes }
     }
 

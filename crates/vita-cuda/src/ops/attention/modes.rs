@@ -1,6 +1,7 @@
 //! How precisely attention is computed, and what of it a card can do.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Once;
 
 use super::eight_bits::{self, Values};
@@ -65,6 +66,17 @@ impl fmt::Display for Mode {
     }
 }
 
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        Self::ALL.into_iter().find(|mode| mode.to_string() == text).ok_or_else(|| {
+            let names: Vec<String> = Self::ALL.iter().map(|mode| format!("`{mode}`")).collect();
+            format!("attention is one of {}", names.join(", "))
+        })
+    }
+}
+
 /// As [`attention`], in the wanted mode or the nearest that the card has, which is returned; that another was taken is
 /// logged once. Scratch comes from the pool.
 ///
@@ -102,6 +114,7 @@ mod tests {
             (Mode::Bf16, Arch::SM_90, Mode::Bf16),
         ] {
             assert_eq!(mode.on(arch), want, "{mode} on {arch}");
+            assert_eq!(mode.to_string().parse(), Ok(mode));
         }
     }
 

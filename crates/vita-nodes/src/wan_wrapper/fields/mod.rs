@@ -1,7 +1,10 @@
 //! What the nodes of the wrapper have in common: their names on the page, inputs that many have, and inputs that may
 //! be left out.
 
-use vita_graph::{Field, InputError, Inputs, Spec, Style, combo, int, link, switch};
+use vita_graph::{Context, Field, InputError, Inputs, NodeError, Spec, Style, combo, int, link, switch};
+use vita_pipeline::Residency;
+
+use crate::studio::Studio;
 
 /// Where the page lists them, and what counts them as.
 pub const CATEGORY: &str = "WanVideoWrapper";
@@ -30,7 +33,18 @@ pub fn precision(choices: &[&str], default: &str) -> Field {
 
 /// Whether weights are put away after use.
 pub fn force_offload() -> Field {
-    switch(true).tooltip("Has no meaning here: what is no longer needed makes room when room is needed.")
+    switch(true).tooltip("On a card: whether weights leave it after use. Otherwise they make room when room is needed.")
+}
+
+/// Has networks leave the card after use, if that is asked for.
+///
+/// # Errors
+/// If the input is no switch.
+pub fn offload(inputs: &Inputs, context: &mut Context<'_>, leave: impl FnOnce(&Residency)) -> Result<(), NodeError> {
+    if inputs.bool_or("force_offload", true)? {
+        leave(&context.host::<Studio>().residency);
+    }
+    Ok(())
 }
 
 /// Weights in fewer bits.

@@ -13,7 +13,7 @@ pub use schedules::{refusals, schedule_fields, schedule_of, scheduler};
 
 use super::context_windows::ContextOptions;
 use super::data::{CacheArgs, Experiments, ImageEmbeds, TextEmbeds};
-use super::fields::OrElse;
+use super::fields::{OrElse, offload};
 use crate::data::{Latents, Sigmas, Transformer};
 use crate::work::{node_error, not_yet, run};
 
@@ -40,6 +40,7 @@ pub fn sample(inputs: &Inputs, context: &mut Context<'_>) -> Result<Outputs, Nod
     if let Passes { asked, skipped: skipped @ 1.. } = sampled.passes {
         context.say(&format!("{skipped} of {asked} passes through the model were left out."));
     }
+    offload(inputs, context, |residency| job.model.offload(residency))?;
     let slots = [sampled.latent, sampled.denoised];
     let patches = job.model.patches();
     let goes_round = patches.windows.as_ref().is_some_and(|windows| windows.schedule == WindowSchedule::UniformLooped);
