@@ -41,7 +41,7 @@ pub use linear::Linear;
 pub use norm::{Affine, l2_norm, layer_norm, rms_norm};
 pub use patch::{patchify, unpatchify};
 pub use resample::upsample_nearest;
-pub use rope::{RopeTable, rope, rope_frequencies};
+pub use rope::{RopeTable, rms_rope, rope, rope_frequencies};
 pub use upload::{Arrived, OnTheWay, Precision, Upload, Waiting};
 pub use vita_cuda::Card;
 pub use vita_cuda::ops::Mode as AttentionMode;

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use vita_ops::{
-    Activation, Arrived, AttentionMode, AttentionOptions, Linear, Upload, add, attention, rms_norm, rope, scale, to_f32,
+    Activation, Arrived, AttentionMode, AttentionOptions, Linear, RopeTable, Upload, add, attention, rms_norm,
+    rms_rope, rope, scale, to_f32,
 };
 use vita_tensor::Tensor;
 use vita_weights::Weights;
@@ -64,16 +65,19 @@ impl SelfAttention {
         let [q, k, v] = layout.gather(|part| {
             let y = rows(part);
             let v = layers.v.forward(&y, Activation::None);
-            let k = normalised(&layers.k, &y, &layers.norm_k);
-            let q = normalised(&layers.q, y, &layers.norm_q);
+            // The weight is found in queries and keys before they are turned.
+            let turn = weight.is_none().then(|| (layout.rope(), part.first_token()));
+            let k = normalised(&layers.k, &y, &layers.norm_k, turn);
+            let q = normalised(&layers.q, y, &layers.norm_q, turn);
             [q, k, v]
         });
         let [q, k, v] = [q, k, v].map(heads);
-        let factor = weight.map_or(1.0, |weight| match (q.to_host(), k.to_host()) {
+        let Some(weight) = weight else { return Projected { q, k, v, factor: 1.0 } };
+        let factor = match (q.to_host(), k.to_host()) {
             (Ok(q), Ok(k)) => enhance::factor(&to_f32(&q), &to_f32(&k), layout.token_frames(), weight),
             // What follows fails for the same reason.
             _ => 1.0,
-        });
+        };
         Projected { q: rope(q, layout.rope()), k: rope(k, layout.rope()), v, factor }
     }
 
@@ -196,12 +200,12 @@ impl CrossAttention {
     pub fn keys(&self, text: &Tensor, images: &[Tensor]) -> AllKeys {
         let Self { layers, image: branch } = self;
         let of_image = |branch: &ImageLayers, image: &Tensor| KeyValues {
-            k: heads(normalised(&branch.k_img, image, &branch.norm_k_img)),
+            k: heads(normalised(&branch.k_img, image, &branch.norm_k_img, None)),
             v: heads(branch.v_img.forward(image, Activation::None)),
         };
         let images = branch.iter().flat_map(|branch| images.iter().map(move |image| of_image(branch, image))).collect();
         let text = KeyValues {
-            k: heads(normalised(&layers.k, text, &layers.norm_k)),
+            k: heads(normalised(&layers.k, text, &layers.norm_k, None)),
             v: heads(layers.v.forward(text, Activation::None)),
         };
         AllKeys { text, images }
@@ -210,7 +214,7 @@ impl CrossAttention {
     /// x: `[l, C]`. Returns `[l, C]`.
     pub fn forward(&self, x: Tensor, keys: &CrossKeys, nag: Option<NagKeys>) -> Tensor {
         let Self { layers, .. } = self;
-        let q = heads(normalised(&layers.q, x, &layers.norm_q));
+        let q = heads(normalised(&layers.q, x, &layers.norm_q, None));
         let mut y = attention(&q, &keys.text.k, &keys.text.v, layers.options(keys.text_bias.as_deref()));
         if let Some(NagKeys { keys, numbers }) = nag {
             let negative = attention(&q, &keys.text.k, &keys.text.v, layers.options(keys.text_bias.as_deref()));
@@ -310,11 +314,20 @@ impl Attention {
     }
 }
 
-/// A projection, normalised over all heads at once. An owned x is gone before the norm.
-fn normalised(projection: &Linear, x: impl std::borrow::Borrow<Tensor>, norm: &Tensor) -> Tensor {
+/// A projection, normalised over all heads at once, and each head turned where a table is given, with the first token's
+/// number. An owned x is gone before the norm.
+fn normalised(
+    projection: &Linear,
+    x: impl std::borrow::Borrow<Tensor>,
+    norm: &Tensor,
+    turn: Option<(&RopeTable, usize)>,
+) -> Tensor {
     let y = projection.forward(x.borrow(), Activation::None);
     drop(x);
-    rms_norm(&y, norm, Config::EPSILON)
+    match turn {
+        None => rms_norm(&y, norm, Config::EPSILON),
+        Some((table, first)) => rms_rope(&y, norm, Config::EPSILON, table, first),
+    }
 }
 
 /// `[L, C]` as `[L, H, D]`. Takes x whole, so that the result is alone with its buffer and can be written.

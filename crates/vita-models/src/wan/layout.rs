@@ -144,6 +144,11 @@ impl Part {
         }
     }
 
+    /// The number of its first token.
+    pub fn first_token(&self) -> usize {
+        self.tokens.start
+    }
+
     fn put(&self, x: &mut Tensor, rows: &Tensor) {
         put_rows(x, self.tokens.start, rows);
     }

@@ -10,7 +10,7 @@ use vita_tensor::{DType, Tensor};
 use crate::card::Site;
 use crate::rows::for_each_run;
 use crate::simd::Isa;
-use crate::to_f32;
+use crate::{rms_norm, to_f32};
 
 /// Cosines and sines of every token's angles.
 pub struct RopeTable {
@@ -89,11 +89,37 @@ pub fn rope(x: Tensor, table: &RopeTable) -> Tensor {
     site.make(DType::BF16, dims, |card| card::rope(card, x, table)).expect("not on the host")
 }
 
+/// [`rms_norm`] of whole rows, then [`rope`] of each head, of tokens of the table from `first` on; on a card in one go.
+/// x: `[l, C]`, of whole heads; weight: `[C]`.
+///
+/// # Panics
+/// If the weight is not `[C]`, or the table has no such tokens or heads.
+#[must_use]
+pub fn rms_rope(x: &Tensor, weight: &Tensor, epsilon: f32, table: &RopeTable, first: usize) -> Tensor {
+    let [tokens, width] = x.sizes();
+    let head = 2 * table.pairs;
+    assert!(first + tokens <= table.token_count(), "tokens {first} to {} of a rope table", first + tokens);
+    assert!(width.is_multiple_of(head), "heads of {head} in x {}", x.dims());
+    let made = Site::of([x, weight])
+        .make(DType::BF16, x.dims(), |card| card::rms_rope(card, x, weight, epsilon, (table, first)));
+    made.unwrap_or_else(|| {
+        let y = rms_norm(x, weight, epsilon).reshape([tokens, width / head, head]);
+        turned(Isa::best(), y, table, first).reshape([tokens, width])
+    })
+}
+
 fn rope_on(isa: Isa, x: Tensor, table: &RopeTable) -> Tensor {
-    let [tokens, heads, width] = x.sizes();
+    let [tokens, _, width] = x.sizes();
     assert_eq!((table.token_count(), 2 * table.pairs), (tokens, width), "rope table of x {}", x.dims());
+    turned(isa, x, table, 0)
+}
+
+fn turned(isa: Isa, x: Tensor, table: &RopeTable, first_token: usize) -> Tensor {
+    let [_, heads, width] = x.sizes();
     let mut x = if x.is_contiguous() { x } else { to_f32(&x) };
-    for_each_run(x.f32s_mut(), heads * width, |first, values| isa.run(Turn { values, heads, first, table }));
+    for_each_run(x.f32s_mut(), heads * width, |first, values| {
+        isa.run(Turn { values, heads, first: first_token + first, table });
+    });
     x
 }
 
@@ -163,6 +189,19 @@ mod tests {
             for isa in Isa::available() {
                 assert_close(&rope_on(isa, x.clone(), &table), &want, 1e-6, format!("{isa}, {grid:?}"));
             }
+        }
+    }
+
+    #[test]
+    fn parts_are_normed_and_turned_as_the_whole_is() {
+        let mut random = Random::new(3);
+        let (x, weight) = (random.tensor(&[30, 24]), random.tensor(&[24]));
+        let table = RopeTable::new([3, 2, 5], 12, 10_000.0);
+        let whole = rope(rms_norm(&x, &weight, 1e-6).reshape([30, 2, 12]), &table).to_vec();
+        for tokens in [0..30, 0..7, 7..30, 29..30, 30..30] {
+            let part = x.narrow(0, tokens.start, tokens.len());
+            let got = rms_rope(&part, &weight, 1e-6, &table, tokens.start).to_vec();
+            assert_eq!(got, whole[tokens.start * 24..tokens.end * 24]);
         }
     }
 
