@@ -17,7 +17,7 @@ NAMES = {"dit": "nano-t2v-dit.safetensors", "text": "nano-umt5.safetensors", "va
          "vision": "nano-clip-vision.safetensors", "i2v": "nano-i2v-dit.safetensors",
          "high": "nano-i2v-high.safetensors", "low": "nano-i2v-low.safetensors",
          "ti2v": "nano-ti2v-dit.safetensors", "vae22": "nano-vae22.safetensors"}
-SCALED_FP8 = ("high", "low")
+SCALED_FP8 = ("i2v", "high", "low")
 FP8_MAX = 448.0
 
 
