@@ -7,7 +7,11 @@
 
 #define EMULATED 1
 
+// A jump to another stack looks like a mistake to its checks.
+#undef _FORTIFY_SOURCE
+
 #include <math.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +67,8 @@ struct Product {
 constexpr int PRODUCTS_MAX = 64;
 
 struct Thread {
-    ucontext_t context;
+    jmp_buf place;  // where it gave way
+    bool started;
     dim3 index;
     bool done;
     int group;       // of the copies that come next
@@ -96,6 +101,7 @@ constexpr int TILES_MAX = 64;
 struct Warp {
     Barrier barrier;
     uint32_t words[32][8];
+    float rows[16][16], columns[8][16];  // of a product
     int lanes_live;
 };
 
@@ -103,7 +109,7 @@ static Thread* threads;
 static Warp warps[THREADS_MAX / 32];
 static unsigned char* stacks;
 static unsigned char* shared;
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static Barrier block_barrier;
 static Barrier named_barriers[16];
 static ByteBarrier byte_barriers[BYTE_BARRIERS_MAX];
@@ -121,7 +127,10 @@ inline Thread& self() { return threads[current]; }
 inline Warp& warp() { return warps[current / 32]; }
 inline int lane() { return current % 32; }
 
-inline void give_way() { swapcontext(&self().context, &scheduler); }
+// Jumps, and no `swapcontext`: that asks the system for the signals' mask each time.
+inline void give_way() {
+    if (!_setjmp(self().place)) _longjmp(scheduler, 1);
+}
 
 inline void open(Barrier& barrier) {
     barrier.arrived = 0;
@@ -156,18 +165,37 @@ inline void finish_copies_before(int group) {
     thread.copy_count = kept;
 }
 
+// A fiber's life: one thread of a block after the other.
 inline void enter() {
-    body(body_argument);
-    finish_copies_before(1 << 30);
-    Thread& thread = self();
-    thread.done = true;
-    progress = true;
-    warp().lanes_live--;
-    threads_live--;
-    // Threads that have ended count as arrived.
-    if (warp().lanes_live && warp().barrier.arrived >= warp().lanes_live) open(warp().barrier);
-    if (threads_live && block_barrier.arrived >= threads_live) open(block_barrier);
-    for (;;) give_way();
+    for (;;) {
+        body(body_argument);
+        finish_copies_before(1 << 30);
+        Thread& thread = self();
+        thread.done = true;
+        progress = true;
+        warp().lanes_live--;
+        threads_live--;
+        // Threads that have ended count as arrived.
+        if (warp().lanes_live && warp().barrier.arrived >= warp().lanes_live) open(warp().barrier);
+        if (threads_live && block_barrier.arrived >= threads_live) open(block_barrier);
+        give_way();
+    }
+}
+
+// Lets a thread run until it gives way.
+__attribute__((noinline)) inline void resume(int index) {
+    current = index;
+    if (_setjmp(scheduler)) return;
+    Thread& thread = threads[index];
+    if (thread.started) _longjmp(thread.place, 1);
+    thread.started = true;
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = stacks + index * STACK_BYTES;
+    context.uc_stack.ss_size = STACK_BYTES;
+    context.uc_link = nullptr;
+    makecontext(&context, enter, 0);
+    setcontext(&context);
 }
 
 inline void run_block() {
@@ -184,11 +212,6 @@ inline void run_block() {
         thread.group = 0;
         thread.copy_count = 0;
         thread.product_group = thread.product_count = 0;
-        getcontext(&thread.context);
-        thread.context.uc_stack.ss_sp = stacks + i * STACK_BYTES;
-        thread.context.uc_stack.ss_size = STACK_BYTES;
-        thread.context.uc_link = nullptr;
-        makecontext(&thread.context, enter, 0);
     }
     // A warp runs as far as it can before the next has its turn, in one order or the other: the barriers alone must
     // keep warps from each other's way.
@@ -201,9 +224,7 @@ inline void run_block() {
             do {
                 progress = false;
                 for (int i = first; i < first + 32 && i < thread_count; i++) {
-                    if (threads[i].done) continue;
-                    current = i;
-                    swapcontext(&scheduler, &threads[i].context);
+                    if (!threads[i].done) resume(i);
                 }
                 any |= progress;
             } while (progress);
@@ -216,8 +237,11 @@ inline void run_block() {
 }
 
 inline void run(void (*kernel)(void*), void* argument, dim3 grid, unsigned thread_total, unsigned shared_bytes, int late) {
-    threads = (Thread*)calloc(thread_total, sizeof(Thread));
-    stacks = (unsigned char*)malloc(thread_total * STACK_BYTES);
+    if (!threads) {
+        // Fibers stay for the next launch.
+        threads = (Thread*)calloc(THREADS_MAX, sizeof(Thread));
+        stacks = (unsigned char*)malloc(THREADS_MAX * STACK_BYTES);
+    }
     shared = (unsigned char*)aligned_alloc(1024, (shared_bytes / 1024 + 1) * 1024);
     body = kernel;
     body_argument = argument;
@@ -234,8 +258,6 @@ inline void run(void (*kernel)(void*), void* argument, dim3 grid, unsigned threa
                 memset(shared, 0xff, shared_bytes);
                 run_block();
             }
-    free(threads);
-    free(stacks);
     free(shared);
 }
 
@@ -246,31 +268,42 @@ inline float bf16_at(uint32_t pair, int which) {
     return value;
 }
 
-inline float half_to_float(uint16_t bits) {
-    _Float16 value;
-    memcpy(&value, &bits, 2);
-    return (float)value;
-}
+// From a table: most processors are asked in vain, and a product asks for each of its elements.
+struct Halves {
+    float values[1 << 16];
+    Halves() {
+        for (int bits = 0; bits < 1 << 16; bits++) {
+            uint16_t half = (uint16_t)bits;
+            _Float16 value;
+            memcpy(&value, &half, 2);
+            values[bits] = (float)value;
+        }
+    }
+};
+static const Halves halves;
+
+inline float half_to_float(uint16_t bits) { return halves.values[bits]; }
 
 inline float f16_at(uint32_t pair, int which) { return half_to_float((uint16_t)(which ? pair >> 16 : pair)); }
 
 // d += a * b for one lane, from what all lanes gave.
 template <float (*ELEMENT)(uint32_t, int)> inline void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-    uint32_t* mine = warp().words[lane()];
-    memcpy(mine, a, 16);
-    mine[4] = b0;
-    mine[5] = b1;
-    wait_warp();
-    uint32_t(*words)[8] = warp().words;
-    for (int i = 0; i < 4; i++) {
-        int row = lane() / 4 + i / 2 * 8, column = lane() % 4 * 2 + i % 2;
-        float sum = 0;
-        for (int k = 0; k < 16; k++) {
-            // Lane 4 r + (k % 8) / 2 holds a[r][k] and b[k][r], in a register by the halves of row and k.
-            float x = ELEMENT(words[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2], k % 2);
-            float y = ELEMENT(words[column * 4 + k % 8 / 2][4 + k / 8], k % 2);
-            sum += x * y;
+    // Lane 4 r + (k % 8) / 2 holds a[r][k] and b[k][r], in a register by the halves of row and k.
+    int place = lane() / 4;
+    for (int i = 0; i < 2; i++) {
+        for (int half = 0; half < 2; half++) {
+            int k = lane() % 4 * 2 + half * 8 + i;
+            warp().rows[place][k] = ELEMENT(a[half * 2], i);
+            warp().rows[place + 8][k] = ELEMENT(a[half * 2 + 1], i);
+            warp().columns[place][k] = ELEMENT(half ? b1 : b0, i);
         }
+    }
+    wait_warp();
+    for (int i = 0; i < 4; i++) {
+        const float* row = warp().rows[place + i / 2 * 8];
+        const float* column = warp().columns[lane() % 4 * 2 + i % 2];
+        float sum = 0;
+        for (int k = 0; k < 16; k++) sum += row[k] * column[k];
         d[i] += sum;
     }
     wait_warp();
