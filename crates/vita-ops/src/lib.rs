@@ -14,13 +14,17 @@ pub mod activation;
 mod attention;
 mod card;
 mod conv;
+mod copies;
 mod elementwise;
 mod embedding;
+mod fold;
+mod frames;
 mod gemm;
 mod linear;
 mod norm;
 mod pages;
 mod patch;
+mod pixel_groups;
 mod resample;
 mod rope;
 mod rows;
@@ -34,12 +38,15 @@ pub use attention::{AttentionOptions, attention};
 pub use card::to_card;
 pub use conv::{Conv, ConvOptions, conv_scratch_bytes};
 pub use elementwise::{
-    add, add_row, combine, gated_add, mul, put_rows, room_for_rows, scale, scale_bias_channels, to_f32,
+    add, add_row, combine, gapless, gated_add, mul, put_rows, room_for_rows, scale, scale_bias_channels, to_f32,
 };
 pub use embedding::embedding;
+pub use fold::{SIDE as FOLD_SIDE, fold, unfold};
+pub use frames::{concat_frames, with_doubled_frames};
 pub use linear::Linear;
 pub use norm::{Affine, l2_norm, layer_norm, rms_norm};
 pub use patch::{patchify, unpatchify};
+pub use pixel_groups::PixelGroups;
 pub use resample::upsample_nearest;
 pub use rope::{RopeTable, rms_rope, rope, rope_frequencies};
 pub use upload::{Arrived, OnTheWay, Precision, Upload, Waiting};

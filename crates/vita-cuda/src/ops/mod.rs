@@ -17,7 +17,9 @@ mod l2_norm;
 mod linear;
 mod norm;
 mod operand;
+mod pad;
 mod permute;
+mod pixel_groups;
 mod quantise;
 mod softmax;
 mod widen;
@@ -34,7 +36,9 @@ pub use l2_norm::l2_norm;
 pub use linear::{Linear, Weight, linear, linear_e4m3};
 pub use norm::{Affine, LayerNorm, RmsRope, Rope, layer_norm, rms_rope, rope};
 pub use operand::{Float, Modulation, Rows};
+pub use pad::pad;
 pub use permute::{AXES_MAX, View, permute};
+pub use pixel_groups::{PixelGroups, Video};
 pub use quantise::{WIDTH_MAX as QUANTISED_WIDTH_MAX, quantise_rows, quantise_tensor};
 pub use softmax::softmax;
 pub use widen::{Format, widen};
@@ -69,6 +73,8 @@ pub fn variants() -> Vec<Variant> {
         combine::variants(),
         softmax::variants(),
         gather::variants(),
+        pad::variants(),
+        pixel_groups::variants(),
     ]
     .into_iter()
     .flatten()
@@ -92,6 +98,8 @@ pub fn cases() -> Vec<Case> {
         combine::cases(),
         softmax::cases(),
         gather::cases(),
+        pad::cases(),
+        pixel_groups::cases(),
     ]
     .into_iter()
     .flatten()

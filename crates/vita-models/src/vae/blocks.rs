@@ -1,13 +1,16 @@
 //! The blocks of encoder and decoder. Videos are `[T, H, W, C]`; a block takes the next frames of a
 //! clip, consumes them, and returns what follows from them.
 
-use vita_ops::{Activation, AttentionOptions, Conv, ConvOptions, Linear, add, attention, l2_norm, to_f32};
-use vita_tensor::Tensor;
+use std::sync::Arc;
+
+use vita_ops::{
+    Activation, AttentionOptions, Card, Conv, ConvOptions, Linear, add, attention, concat_frames, fold, gapless,
+    l2_norm, put_rows, room_for_rows, to_f32, unfold, with_doubled_frames,
+};
+use vita_tensor::{Failure, Tensor};
 use vita_weights::{Result, Weights};
 
 use super::BlockConfig;
-use super::fold::{fold, unfold};
-use super::frames::{concat, with_doubled};
 use super::past::{Past, Slot, Slots};
 
 /// One block of a network.
@@ -61,6 +64,26 @@ impl Block {
         })
     }
 
+    /// The same block with its weights on a card.
+    pub fn to_card(&self, card: &Arc<Card>) -> std::result::Result<Self, Failure> {
+        Ok(match self {
+            Self::Fold => Self::Fold,
+            Self::Unfold => Self::Unfold,
+            Self::Conv(conv) => Self::Conv(conv.to_card(card)?),
+            Self::Residual(residual) => Self::Residual(Box::new(residual.to_card(card)?)),
+            Self::Attention(attention) => Self::Attention(attention.to_card(card)?),
+            Self::Up(Up { resample, time_conv }) => {
+                Self::Up(Up { resample: resample.to_card(card)?, time_conv: time_to_card(time_conv, card)? })
+            }
+            Self::Down(Down { resample, time_conv }) => {
+                Self::Down(Down { resample: resample.to_card(card)?, time_conv: time_to_card(time_conv, card)? })
+            }
+            Self::Head(Head { norm, conv }) => {
+                Self::Head(Head { norm: norm_to_card(norm, card)?, conv: conv.to_card(card)? })
+            }
+        })
+    }
+
     /// Bytes of the packed weights.
     pub fn size_bytes(&self) -> usize {
         match self {
@@ -95,8 +118,17 @@ impl CausalConv {
         Ok(Self { conv, slot: slots.next() })
     }
 
+    /// The same one behind a norm.
+    fn of_norm(self) -> Self {
+        Self { conv: self.conv.of_bounded(), ..self }
+    }
+
+    fn to_card(&self, card: &Arc<Card>) -> std::result::Result<Self, Failure> {
+        Ok(Self { conv: self.conv.to_card(card)?, slot: self.slot })
+    }
+
     fn forward(&self, x: Tensor, past: &mut Past) -> Tensor {
-        let x = to_f32(&x);
+        let x = gapless(&x);
         let before = past.take(self.slot);
         let y = self.conv.forward(&x, before.as_ref());
         past.keep(self.slot, before, &x, self.conv.history_frames());
@@ -118,13 +150,24 @@ impl Residual {
         let list = weights.scope("residual");
         Ok(Self {
             norm1: gamma(&list.scope(0), inputs, 3)?,
-            conv1: CausalConv::load(&list.scope(2), inputs, outputs, slots)?,
+            conv1: CausalConv::load(&list.scope(2), inputs, outputs, slots)?.of_norm(),
             norm2: gamma(&list.scope(3), outputs, 3)?,
-            conv2: CausalConv::load(&list.scope(6), outputs, outputs, slots)?,
+            conv2: CausalConv::load(&list.scope(6), outputs, outputs, slots)?.of_norm(),
             shortcut: match inputs == outputs {
                 true => None,
                 false => Some(pointwise(&weights.scope("shortcut"), &[outputs, inputs, 1, 1, 1])?),
             },
+        })
+    }
+
+    fn to_card(&self, card: &Arc<Card>) -> std::result::Result<Self, Failure> {
+        let Self { norm1, conv1, norm2, conv2, shortcut } = self;
+        Ok(Self {
+            norm1: norm_to_card(norm1, card)?,
+            conv1: conv1.to_card(card)?,
+            norm2: norm_to_card(norm2, card)?,
+            conv2: conv2.to_card(card)?,
+            shortcut: shortcut.as_ref().map(|shortcut| shortcut.to_card(card)).transpose()?,
         })
     }
 
@@ -156,20 +199,33 @@ impl Attention {
         })
     }
 
+    fn to_card(&self, card: &Arc<Card>) -> std::result::Result<Self, Failure> {
+        let Self { norm, to_qkv, proj } = self;
+        Ok(Self { norm: norm_to_card(norm, card)?, to_qkv: to_qkv.to_card(card)?, proj: proj.to_card(card)? })
+    }
+
     fn forward(&self, x: Tensor) -> Tensor {
         let [frames, height, width, channels] = x.sizes();
         let pixels = height * width;
-        let mut y = Tensor::scratch(x.dims());
-        for (frame, to) in y.f32s_mut().chunks_exact_mut(pixels * channels).enumerate().take(frames) {
-            let frame = x.select(0, frame).reshape([pixels, channels]);
-            let qkv = self.to_qkv.forward(&l2_norm(&frame, &self.norm, Activation::None), Activation::None);
-            let [q, k, v] = [0, 1, 2].map(|i| qkv.narrow(1, i * channels, channels).reshape([pixels, 1, channels]));
-            let scale = 1.0 / (channels as f32).sqrt();
-            let mixed = attention(&q, &k, &v, AttentionOptions::scaled(scale));
-            let mixed = self.proj.forward(&mixed.reshape([pixels, channels]), Activation::None);
-            to.copy_from_slice(mixed.f32s());
-        }
+        let y = {
+            let mut rows = room_for_rows(&x, frames * pixels);
+            for frame in 0..frames {
+                let mixed = self.mixed(&x.select(0, frame).reshape([pixels, channels]));
+                put_rows(&mut rows, frame * pixels, &mixed);
+            }
+            rows.reshape(x.dims())
+        };
         add(y, &x)
+    }
+
+    /// What the pixels of a frame get from each other: `[H W, C]`.
+    fn mixed(&self, frame: &Tensor) -> Tensor {
+        let [pixels, channels] = frame.sizes();
+        let qkv = self.to_qkv.forward(&l2_norm(frame, &self.norm, Activation::None), Activation::None);
+        let [q, k, v] = [0, 1, 2].map(|i| qkv.narrow(1, i * channels, channels).reshape([pixels, 1, channels]));
+        let scale = 1.0 / (channels as f32).sqrt();
+        let mixed = attention(&q, &k, &v, AttentionOptions::scaled(scale));
+        self.proj.forward(&mixed.reshape([pixels, channels]), Activation::None)
     }
 }
 
@@ -222,7 +278,7 @@ fn double_frames(conv: &Conv, slot: Slot, x: Tensor, past: &mut Past) -> Tensor 
         None => x,
         Some(pairs) => {
             drop((x, rest));
-            with_doubled(first.as_ref(), &pairs)
+            with_doubled_frames(first.as_ref(), &pairs)
         }
     }
 }
@@ -271,7 +327,7 @@ fn halve_frames(conv: &Conv, slot: Slot, x: Tensor, past: &mut Past) -> Option<T
     past.keep(slot, before, &x, known - 2 * triples);
     let first = starts.then(|| x.narrow(0, 0, 1));
     match (first, y) {
-        (Some(first), Some(y)) => Some(concat(&[&first, &y])),
+        (Some(first), Some(y)) => Some(concat_frames(&[&first, &y])),
         (first, y) => first.or(y),
     }
 }
@@ -290,7 +346,7 @@ pub struct Head {
 impl Head {
     fn load(weights: &Weights, inputs: usize, outputs: usize, slots: &mut Slots) -> Result<Self> {
         let norm = gamma(&weights.scope(0), inputs, 3)?;
-        Ok(Self { norm, conv: CausalConv::load(&weights.scope(2), inputs, outputs, slots)? })
+        Ok(Self { norm, conv: CausalConv::load(&weights.scope(2), inputs, outputs, slots)?.of_norm() })
     }
 
     fn forward(&self, x: Tensor, past: &mut Past) -> Tensor {
@@ -318,4 +374,16 @@ pub fn pointwise(weights: &Weights, dims: &[usize]) -> Result<Linear> {
 fn gamma(weights: &Weights, channels: usize, ones: usize) -> Result<Tensor> {
     let dims = [channels, 1, 1, 1];
     Ok(to_f32(&weights.get("gamma", &dims[..=ones])?).reshape([channels]))
+}
+
+fn norm_to_card(gamma: &Tensor, card: &Arc<Card>) -> std::result::Result<Tensor, Failure> {
+    let gamma = vita_ops::to_card(card, gamma);
+    gamma.failure().cloned().map_or(Ok(gamma), Err)
+}
+
+fn time_to_card(
+    time_conv: &Option<(Conv, Slot)>,
+    card: &Arc<Card>,
+) -> std::result::Result<Option<(Conv, Slot)>, Failure> {
+    time_conv.as_ref().map(|(conv, slot)| Ok((conv.to_card(card)?, *slot))).transpose()
 }

@@ -1,9 +1,9 @@
 //! Sizes of the autoencoder, and the lists of blocks that they make.
 
+use vita_ops::FOLD_SIDE as SIDE;
 use vita_weights::{VaeGeneration, Weights};
 
 use super::ShortcutConfig;
-use super::fold::SIDE;
 
 /// Sizes of the encoder or of the decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]

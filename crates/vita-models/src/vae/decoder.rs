@@ -1,14 +1,14 @@
 //! From latents to pixels.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
-use vita_ops::{Activation, Linear};
-use vita_tensor::Tensor;
-use vita_weights::{Result, Weights};
+use vita_ops::{Activation, Card, Linear, concat_frames};
+use vita_tensor::{Failure, Tensor};
+use vita_weights::Weights;
 
 use super::blocks::pointwise;
 use super::chain::Chain;
-use super::frames::concat;
 use super::plan::decode_cost;
 use super::tile::{Canvas, tiles};
 use super::{Config, InputError, Options, Progress, Watch};
@@ -25,7 +25,7 @@ impl Decoder {
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn load(weights: &Weights) -> Result<Self> {
+    pub fn load(weights: &Weights) -> vita_weights::Result<Self> {
         let config = Config::of_decoder(weights);
         let channels = config.latent_channels;
         let decoder = Self {
@@ -35,6 +35,15 @@ impl Decoder {
         };
         weights.checkpoint().release_pages();
         Ok(decoder)
+    }
+
+    /// The same decoder with its weights on a card: it decodes there, and frames come to the host as they are done.
+    ///
+    /// # Errors
+    /// If there is no room, or the card does not answer.
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, InputError> {
+        let Self { config, conv2, chain } = self;
+        Ok(Self { config: config.clone(), conv2: conv2.to_card(card)?, chain: chain.to_card(card)? })
     }
 
     /// Sizes.
@@ -60,7 +69,7 @@ impl Decoder {
         })?;
         let video = match &parts[..] {
             [whole] => whole.clone(),
-            parts => concat(&parts.iter().collect::<Vec<_>>()),
+            parts => concat_frames(&parts.iter().collect::<Vec<_>>()),
         };
         Ok(video.permute(&[3, 0, 1, 2]))
     }
@@ -69,7 +78,7 @@ impl Decoder {
     /// stops when told to; then returns `Break`.
     ///
     /// # Errors
-    /// Like [`Decoder::decode`]; before any work is done.
+    /// Like [`Decoder::decode`], before any work is done; a card may have no room, or not answer, at any time.
     pub fn decode_with(
         &self,
         latent: &Tensor,
@@ -85,7 +94,7 @@ impl Decoder {
         let factor = self.config.spatial_factor();
         let flops = |[height, width]: [usize; 2]| decode_cost(&self.config, [frames, height, width], options).flops;
         match tiles(options.tile, [height, width], factor)? {
-            None => Ok(self.run(latent, options, flops([height, width]), watch)),
+            None => self.run(latent, options, flops([height, width]), watch),
             Some(tiles) => {
                 let work: f64 = tiles.iter().map(|tile| flops(tile.size())).sum();
                 let mut done = 0.0;
@@ -102,7 +111,7 @@ impl Decoder {
                         // The picture is not ready before the last tile is in.
                         let fraction = (done + progress.fraction * tile_work) / work;
                         watch(Progress { fraction, frames: None })
-                    });
+                    })?;
                     if flow.is_break() {
                         return Ok(flow);
                     }
@@ -113,12 +122,24 @@ impl Decoder {
         }
     }
 
-    fn run(&self, latent: &Tensor, options: Options, flops: f64, watch: &mut Watch) -> ControlFlow<()> {
+    fn run(
+        &self,
+        latent: &Tensor,
+        options: Options,
+        flops: f64,
+        watch: &mut Watch,
+    ) -> Result<ControlFlow<()>, InputError> {
         let x = self.conv2.forward(&latent.permute(&[1, 2, 3, 0]), Activation::None); // [T, h, w, C]
-        self.chain.run(x, options.piece_bytes, flops, &mut |progress: Progress| {
-            watch(Progress { frames: progress.frames.map(clamped), ..progress })
-        })
+        Ok(self.chain.run(x, options.piece_bytes, flops, &pixels, watch)?)
     }
+}
+
+/// Frames as they leave the network, on the host and clamped.
+fn pixels(frames: Tensor) -> Result<Tensor, Failure> {
+    let here = frames.to_host()?;
+    // Held by one alone, they are written in place.
+    drop(frames);
+    Ok(clamped(here))
 }
 
 fn narrow(video: &Tensor, rows: &Range<usize>, columns: &Range<usize>) -> Tensor {

@@ -1,13 +1,13 @@
 //! From pixels to latents.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use vita_ops::{Activation, Linear, to_f32};
+use vita_ops::{Activation, Card, Linear, concat_frames, to_f32};
 use vita_tensor::Tensor;
-use vita_weights::{Result, Weights};
+use vita_weights::Weights;
 
 use super::chain::Chain;
-use super::frames::concat;
 use super::plan::encode_cost;
 use super::tile::{Canvas, tiles};
 use super::{Config, InputError, Options, Progress, Watch};
@@ -24,7 +24,7 @@ impl Encoder {
     ///
     /// # Errors
     /// If a tensor is missing or misshapen.
-    pub fn load(weights: &Weights) -> Result<Self> {
+    pub fn load(weights: &Weights) -> vita_weights::Result<Self> {
         let config = Config::of_encoder(weights);
         let encoder = Self {
             chain: Chain::load(&weights.scope("encoder"), config.encoder_blocks())?,
@@ -33,6 +33,16 @@ impl Encoder {
         };
         weights.checkpoint().release_pages();
         Ok(encoder)
+    }
+
+    /// The same encoder with its weights on a card: it encodes there, and latent frames come to the host as they are
+    /// done.
+    ///
+    /// # Errors
+    /// If there is no room, or the card does not answer.
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, InputError> {
+        let Self { config, chain, conv1 } = self;
+        Ok(Self { config: config.clone(), chain: chain.to_card(card)?, conv1: conv1.to_card(card)? })
     }
 
     /// Sizes.
@@ -56,7 +66,7 @@ impl Encoder {
             parts.extend(progress.frames);
             ControlFlow::Continue(())
         })?;
-        let latent = concat(&parts.iter().collect::<Vec<_>>());
+        let latent = concat_frames(&parts.iter().collect::<Vec<_>>());
         Ok(to_f32(&latent.permute(&[3, 0, 1, 2])))
     }
 
@@ -64,7 +74,7 @@ impl Encoder {
     /// and stops when told to; then returns `Break`.
     ///
     /// # Errors
-    /// Like [`Encoder::encode`]; before any work is done.
+    /// Like [`Encoder::encode`], before any work is done; a card may have no room, or not answer, at any time.
     pub fn encode_with(
         &self,
         video: &Tensor,
@@ -88,7 +98,7 @@ impl Encoder {
         };
         let latent_size = [height / factor, width / factor];
         match tiles(options.tile, latent_size, factor)? {
-            None => Ok(self.run(video, options, flops(latent_size), watch)),
+            None => self.run(video, options, flops(latent_size), watch),
             Some(tiles) => {
                 let work: f64 = tiles.iter().map(|tile| flops(tile.size())).sum();
                 let mut done = 0.0;
@@ -106,7 +116,7 @@ impl Encoder {
                         }
                         let fraction = (done + progress.fraction * tile_work) / work;
                         watch(Progress { fraction, frames: None })
-                    });
+                    })?;
                     if flow.is_break() {
                         return Ok(flow);
                     }
@@ -117,18 +127,22 @@ impl Encoder {
         }
     }
 
-    fn run(&self, video: Tensor, options: Options, flops: f64, watch: &mut Watch) -> ControlFlow<()> {
-        self.chain.run(video, options.piece_bytes, flops, &mut |progress: Progress| {
-            let frames = progress.frames.map(|frames| self.conv1.forward(&frames, Activation::None));
-            watch(Progress { frames, ..progress })
-        })
+    fn run(
+        &self,
+        video: Tensor,
+        options: Options,
+        flops: f64,
+        watch: &mut Watch,
+    ) -> Result<ControlFlow<()>, InputError> {
+        let leave = |frames: Tensor| self.conv1.forward(&frames, Activation::None).to_host();
+        Ok(self.chain.run(video, options.piece_bytes, flops, &leave, watch)?)
     }
 }
 
 /// The first half of the rows makes the mean, the second the logarithm of the variance, which is not used.
-fn mean(weights: &Weights, channels: usize) -> Result<Linear> {
+fn mean(weights: &Weights, channels: usize) -> vita_weights::Result<Linear> {
     let weight = weights.get("weight", &[2 * channels, 2 * channels, 1, 1, 1])?;
     let weight = weight.reshape([2 * channels, 2 * channels]).narrow(0, 0, channels);
     let bias = weights.get("bias", &[2 * channels])?.narrow(0, 0, channels);
-    Ok(Linear::new(&weight, None, Some(&bias)))
+    Ok(Linear::new(&weight, None, Some(&bias)).precise())
 }

@@ -1,11 +1,11 @@
-//! What can be wrong with a clip that is handed in.
+//! What can be wrong with a clip that is handed in, or with the card that is to work on it.
 
 use vita_base::Hint;
-use vita_tensor::Dims;
+use vita_tensor::{Dims, Failure};
 
 use super::Tile;
 
-/// A clip or an option that the autoencoder cannot take.
+/// A clip or an option that the autoencoder cannot take, or a card that cannot work on it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
     /// A latent of another form.
@@ -42,12 +42,16 @@ pub enum InputError {
         /// Pixels a side of a latent pixel.
         factor: usize,
     },
+    /// The card has no room, or does not answer.
+    #[error(transparent)]
+    Card(#[from] Failure),
 }
 
 impl Hint for InputError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Latent { .. } | Self::Video { .. } => None,
+            Self::Card(failure) => failure.hint(),
             Self::Size { width, height, factor } => {
                 let nearest = |size: usize| ((size + factor / 2) / factor * factor).max(*factor);
                 Some(format!("the nearest size that fits is {}x{}", nearest(*width), nearest(*height)))

@@ -11,7 +11,8 @@
 //! - Latents are raw, `[C, T, h, w]` with C 16 or 48; [`LatentFormat`] takes them to and from the
 //!   sampler's scale.
 //! - Videos are `[F, H, W, 3]` in -1..1, `F = 1 + 4 (T - 1)`. Inside, all is channels last.
-//! - Everything is `f32`, whatever the weights are stored as.
+//! - Everything is `f32`, whatever the weights are stored as. On a card the stream is `f32` too; convolutions multiply
+//!   what norms give as `f16` and all else as `bf16`, and add up in `f32`.
 //! - [`Decoder`] and [`Encoder`] are loaded apart: most jobs need one of them.
 
 mod autoencoder;
@@ -20,7 +21,6 @@ mod chain;
 mod config;
 mod decoder;
 mod encoder;
-mod fold;
 mod frames;
 mod input;
 mod latent;

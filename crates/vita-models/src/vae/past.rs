@@ -12,7 +12,7 @@ pub struct Past {
 }
 
 /// Hands out slots while a network is loaded.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Slots {
     count: usize,
 }

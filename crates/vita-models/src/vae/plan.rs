@@ -1,8 +1,8 @@
 //! What a clip's way through a network takes, without taking it: arithmetic and memory.
 
+use vita_ops::FOLD_SIDE as SIDE;
 use vita_tensor::Tensor;
 
-use super::fold::SIDE;
 use super::trace::Trace;
 use super::{BlockConfig, Config, Options};
 

@@ -1,11 +1,9 @@
 //! The ways around a stage of the Wan 2.2 autoencoder. They have no weights: into fewer pixels each output
 //! is a mean of inputs (`AvgDown3D`), into more pixels each is a copy of one (`DupUp3D`).
 
-use rayon::prelude::*;
-use vita_ops::to_f32;
+use vita_ops::{PixelGroups, concat_frames, gapless};
 use vita_tensor::Tensor;
 
-use super::frames::concat;
 use super::past::{Past, Slot, Slots};
 use super::plan::Extent;
 
@@ -27,20 +25,20 @@ pub struct ShortcutConfig {
 impl ShortcutConfig {
     /// Whether channels can be shared out evenly.
     pub fn is_possible(&self) -> bool {
-        let (many, few) = match self.enlarges {
-            true => (self.outputs * self.parts(), self.inputs),
-            false => (self.inputs * self.parts(), self.outputs),
-        };
-        few > 0 && many > 0 && many.is_multiple_of(few)
+        let groups = self.groups();
+        let many = groups.large * groups.parts();
+        groups.small > 0 && many > 0 && many.is_multiple_of(groups.small)
     }
 
-    /// Frames, rows and columns of the small side that are one of the large side, together.
-    fn parts(&self) -> usize {
-        self.time * self.space * self.space
+    fn groups(&self) -> PixelGroups {
+        let Self { inputs, outputs, enlarges, space, time } = *self;
+        let (large, small) = if enlarges { (outputs, inputs) } else { (inputs, outputs) };
+        PixelGroups { large, small, space, time }
     }
 }
 
 /// A way around a stage.
+#[derive(Clone)]
 pub struct Shortcut {
     config: ShortcutConfig,
     /// Where a frame waits for the one that it is averaged with.
@@ -72,7 +70,11 @@ impl Shortcut {
     pub fn join(&self, y: Tensor, branch: Branch) -> Tensor {
         match branch {
             Branch::Mean(mean) => vita_ops::add(y, &mean.expect("as many frames on either way")),
-            Branch::Input { x, first } => self.add_copies(y, &x, first),
+            // Of the clip's first frame only the last of its copies is there.
+            Branch::Input { x, first } => {
+                let skipped = if first { self.config.time - 1 } else { 0 };
+                self.config.groups().add_copies(y, &x, skipped)
+            }
         }
     }
 
@@ -80,8 +82,8 @@ impl Shortcut {
     fn mean(&self, x: &Tensor, first: bool, past: &mut Past) -> Option<Tensor> {
         let ShortcutConfig { time, .. } = self.config;
         let x = match past.take(self.slot) {
-            Some(before) => concat(&[&before, &to_f32(x)]),
-            None => to_f32(x),
+            Some(before) => concat_frames(&[&before, &gapless(x)]),
+            None => gapless(x),
         };
         let blank = if first { time - 1 } else { 0 };
         let count = (blank + x.dims()[0]) / time;
@@ -89,58 +91,7 @@ impl Shortcut {
         if waiting > 0 {
             past.keep(self.slot, None, &x, waiting);
         }
-        (count > 0).then(|| self.mean_of(&x, blank, count))
-    }
-
-    /// Means of `count` groups of frames, the first of which lacks its first `blank` ones.
-    fn mean_of(&self, x: &Tensor, blank: usize, count: usize) -> Tensor {
-        let ShortcutConfig { inputs, outputs, space, time, .. } = self.config;
-        let [_, height, width, _] = x.sizes();
-        let [rows, columns] = [height / space, width / space];
-        let (parts, group) = (self.config.parts(), inputs * self.config.parts() / outputs);
-        let values = x.f32s();
-        let mut y = Tensor::zeros([count, rows, columns, outputs]);
-        y.f32s_mut().par_chunks_mut(columns * outputs).enumerate().for_each(|(line, to)| {
-            let (frame, row) = (line / rows, line % rows);
-            for part in 0..parts {
-                let (t, r, c) = (part / (space * space), part / space % space, part % space);
-                let Some(from_frame) = (frame * time + t).checked_sub(blank) else { continue };
-                let from_line = &values[(from_frame * height + row * space + r) * width * inputs..][..width * inputs];
-                let pixels = from_line.chunks_exact(inputs).skip(c).step_by(space);
-                for (to, pixel) in to.chunks_exact_mut(outputs).zip(pixels) {
-                    // Value `channel * parts + part` of a pixel's is of output `that / group`.
-                    for (channel, value) in pixel.iter().enumerate() {
-                        to[(channel * parts + part) / group] += value;
-                    }
-                }
-            }
-            to.iter_mut().for_each(|sum| *sum /= group as f32);
-        });
-        y
-    }
-
-    /// Of the clip's first frame only the last of its `time` copies is there.
-    fn add_copies(&self, mut y: Tensor, x: &Tensor, first: bool) -> Tensor {
-        let ShortcutConfig { inputs, outputs, space, time, .. } = self.config;
-        let [_, height, width, _] = y.sizes();
-        let (parts, repeats) = (self.config.parts(), outputs * self.config.parts() / inputs);
-        let skipped = if first { time - 1 } else { 0 };
-        let x = to_f32(x);
-        let values = x.f32s();
-        let from_width = width / space;
-        y.f32s_mut().par_chunks_mut(width * outputs).enumerate().for_each(|(line, to)| {
-            let (frame, row) = (line / height + skipped, line % height);
-            let from_line = (frame / time) * (height / space) + row / space;
-            let from = &values[from_line * from_width * inputs..][..from_width * inputs];
-            for (column, to) in to.chunks_exact_mut(outputs).enumerate() {
-                let pixel = &from[column / space * inputs..][..inputs];
-                let part = (frame % time * space + row % space) * space + column % space;
-                for (channel, value) in to.iter_mut().enumerate() {
-                    *value += pixel[(channel * parts + part) / repeats];
-                }
-            }
-        });
-        y
+        (count > 0).then(|| self.config.groups().mean(&x, blank, count))
     }
 }
 

@@ -6,7 +6,7 @@ mod cpu;
 mod reference;
 
 use vita_cuda::ops::Mode;
-use vita_tensor::{DType, Tensor};
+use vita_tensor::Tensor;
 
 use crate::card::Site;
 use crate::simd::Isa;
@@ -40,7 +40,7 @@ impl AttentionOptions<'_> {
 /// If the shapes do not fit each other.
 #[must_use]
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions) -> Tensor {
-    let made = Site::of([q, k, v]).make(DType::BF16, q.dims(), |card| card::attention(card, q, k, v, options));
+    let made = Site::of([q, k, v]).make(card::dtype(q), q.dims(), |card| card::attention(card, q, k, v, options));
     made.unwrap_or_else(|| attention_on(Isa::best(), q, k, v, options))
 }
 

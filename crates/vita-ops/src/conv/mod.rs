@@ -1,13 +1,18 @@
 //! Convolution over frames, rows and columns of a channels-last video.
 
+mod card;
 mod direct;
 #[cfg(test)]
 mod reference;
 mod transform;
 mod winograd;
 
-use vita_tensor::{Bytes, Tensor};
+use std::sync::Arc;
 
+use vita_cuda::Card;
+use vita_tensor::{Bytes, DType, Failure, Tensor};
+
+use crate::card::Site;
 use crate::gemm::{Finish, Packed, multiply};
 use crate::simd::Isa;
 use crate::{Activation, to_f32};
@@ -39,6 +44,8 @@ pub struct Conv {
     method: Method,
     bias: Option<Vec<f32>>,
     shape: Shape,
+    /// What a card multiplies.
+    narrow: DType,
 }
 
 enum Method {
@@ -46,6 +53,8 @@ enum Method {
     Direct(Packed),
     /// 3 x 3 kernels in steps of one.
     Winograd(winograd::Weight),
+    /// On a card, with its bias.
+    Card(Arc<card::OnCard>),
 }
 
 /// What is known of a convolution before its input.
@@ -98,7 +107,27 @@ impl Conv {
                 Method::Direct(Packed::new(&by_tap.reshape([out_channels, taps * in_channels])))
             }
         };
-        Self { method, bias, shape }
+        Self { method, bias, shape, narrow: DType::BF16 }
+    }
+
+    /// The same convolution of what is known to be small, as a norm's answers are: a card multiplies it as f16, which
+    /// has three digits more than bf16 and a far smaller range.
+    #[must_use]
+    pub fn of_bounded(self) -> Self {
+        Self { narrow: DType::F16, ..self }
+    }
+
+    /// The same convolution with its weight on a card, as bf16 or f16 ([`Self::of_bounded`]). Its answers there are
+    /// f32.
+    ///
+    /// # Errors
+    /// If there is no room, or the card does not answer.
+    pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
+        let layer = match &self.method {
+            Method::Card(layer) => layer.clone(),
+            host => Arc::new(card::OnCard::new(card, host, self.bias.as_deref(), self.shape, self.narrow)?),
+        };
+        Ok(Self { method: Method::Card(layer), bias: None, ..*self })
     }
 
     /// x: `[T, H, W, in]`; history: `[P, H, W, in]`, the frames before x. Returns `[T', H', W', out]`.
@@ -114,6 +143,13 @@ impl Conv {
 
     fn forward_on(&self, isa: Isa, x: &Tensor, history: Option<&Tensor>) -> Tensor {
         let extent = self.shape.extent(x, history);
+        if let Method::Card(layer) = &self.method {
+            let [frames, height, width] = extent.out;
+            let site = Site::of([x].into_iter().chain(history)).or(layer.card());
+            let dims = [frames, height, width, self.shape.out_channels];
+            let made = site.make(DType::F32, dims, |_| layer.forward(x, history, extent, DType::F32));
+            return made.expect("a layer on a card works there");
+        }
         let (x, history) = (to_f32(x), history.map(to_f32));
         let [frames, height, width] = extent.out;
         let mut y = Tensor::scratch([frames, height, width, self.shape.out_channels]);
@@ -125,6 +161,7 @@ impl Conv {
                 multiply(isa, &input, weight, input.depth_used(weight.depth), finish, y.f32s_mut());
             }
             Method::Winograd(weight) => winograd::conv(isa, weight, self.bias.as_deref(), &input, y.f32s_mut()),
+            Method::Card(_) => unreachable!("it is not on a card"),
         }
         y
     }
@@ -144,6 +181,7 @@ impl Conv {
         match &self.method {
             Method::Direct(weight) => weight.size_bytes(),
             Method::Winograd(weight) => weight.size_bytes(),
+            Method::Card(layer) => layer.size_bytes(),
         }
     }
 }

@@ -51,6 +51,11 @@ impl Weight {
         Self { packed: Packed::new(&by_frame.reshape([out, frames * channels * 9])), depth: frames * channels }
     }
 
+    /// As it is stored, `[out, kt * in * 9]`.
+    pub fn packed(&self) -> &Packed {
+        &self.packed
+    }
+
     pub fn size_bytes(&self) -> usize {
         self.packed.size_bytes()
     }

@@ -12,6 +12,12 @@ use crate::card::{Groups, Operand, Site, contiguous, empty, failed, over_or_besi
 pub fn gated_add(card: &Arc<Card>, x: Tensor, y: &Tensor, gate: Option<&Tensor>) -> Result<Tensor, Failure> {
     let x = brought(card, x)?;
     let sum = over_or_beside(card, &x)?;
+    if gate.is_none() && !x.dims().last().is_some_and(|width| width.is_multiple_of(8)) {
+        let y = Operand::of(card, y)?.into_contiguous(card)?;
+        vita_cuda::ops::combine(card.machine(), [1.0, 1.0], whole_rows(&x), whole_rows(&y), whole_rows(&sum))
+            .map_err(failed)?;
+        return Ok(sum);
+    }
     let (y, gate) = (Operand::of(card, y)?, gate.map(|gate| Groups::of(card, gate)).transpose()?);
     let call =
         GatedAdd { x: whole_rows(&x), y: y.rows(), gate: gate.as_ref().map(Groups::rows), sum: whole_rows(&sum) };
@@ -85,8 +91,7 @@ pub fn sum(card: &Arc<Card>, terms: &[(f32, &Tensor)]) -> Result<Tensor, Failure
 pub fn put_rows(card: &Arc<Card>, whole: &Tensor, start: usize, rows: &Tensor) -> Result<Tensor, Failure> {
     let whole = whole.clone();
     let place = whole.narrow(0, start, rows.dims()[0]);
-    let rows = Operand::of(card, rows)?.into_contiguous(card)?;
-    vita_cuda::ops::cast(card.machine(), whole_rows(&rows), whole_rows(&place), 1.0).map_err(failed)?;
+    crate::copies::put(card, &crate::copies::brought(card, rows)?, &place)?;
     Ok(whole)
 }
 

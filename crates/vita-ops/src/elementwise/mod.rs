@@ -166,6 +166,14 @@ pub fn to_f32(x: &Tensor) -> Tensor {
     }
 }
 
+/// A tensor of the same values without gaps, in f32 or, on a card, in the type it has: `x` itself where it already is
+/// one.
+#[must_use]
+pub fn gapless(x: &Tensor) -> Tensor {
+    let site = Site::of([x]);
+    site.make(x.dtype(), x.dims(), |card| crate::copies::brought(card, x)).unwrap_or_else(|| to_f32(x))
+}
+
 /// Copies a strided `f32` view, in parallel over its outermost axis.
 fn gather(x: &Tensor) -> Tensor {
     let mut y = Tensor::scratch(x.dims());

@@ -10,6 +10,7 @@ use vita_tensor::{DType, Failure, Tensor};
 use crate::Activation;
 use crate::activation::function;
 use crate::card::{Operand, contiguous, empty, failed, format, narrowed, whole_rows};
+use crate::copies::{cut, padded};
 use crate::gemm::Packed;
 use crate::upload::{Arrived, Place, Upload};
 
@@ -27,6 +28,8 @@ pub struct OnCard {
     scale_of_columns: Option<Arc<Buffer>>,
     bias: Option<Bias>,
     deltas: Vec<Delta>,
+    /// Its width before the weight was filled up.
+    out_features: usize,
 }
 
 #[derive(Clone)]
@@ -70,6 +73,24 @@ impl Weight {
         })
     }
 
+    /// Filled up with zeros to widths that products take, where it is of plain numbers.
+    pub fn filled<'a>(upload: &mut Upload<'a>, packed: &'a Packed) -> Result<Self, Failure> {
+        let (columns, depth) = (packed.rows.next_multiple_of(2), packed.columns.next_multiple_of(8));
+        let (dtype, bytes) = packed.stored();
+        if [columns, depth] == [packed.rows, packed.columns] || !matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
+        {
+            return Self::new(upload, packed);
+        }
+        let stored = Tensor::from_bytes(bytes.into_owned().into(), dtype, &[packed.rows, packed.columns]);
+        let stored = crate::to_f32(&stored.expect("as many bytes as values"));
+        let mut values = vec![0.0; columns * depth];
+        for (to, from) in values.chunks_exact_mut(depth).zip(stored.f32s().chunks_exact(packed.columns)) {
+            to[..from.len()].copy_from_slice(from);
+        }
+        let data = upload.weight(narrowed(&values).into())?;
+        Ok(Self { data, format: format(DType::BF16), columns, depth })
+    }
+
     fn call(&self) -> Stored<'_> {
         Stored { data: self.data.slice(), format: self.format, columns: self.columns, depth: self.depth }
     }
@@ -97,16 +118,22 @@ impl OnCard {
         scale: f32,
         bias: Option<&[f32]>,
         deltas: Vec<Delta>,
+        out_features: usize,
     ) -> Result<Self, Failure> {
         let card = upload.card();
-        let bias = bias.map(|bias| Bias::new(card, bias)).transpose()?;
+        let bias = bias.map(|bias| {
+            let mut bias = bias.to_vec();
+            bias.resize(weight.columns, 0.0);
+            Bias::new(card, &bias)
+        });
+        let bias = bias.transpose()?;
         let is_e4m3 = weight.format == Format::Plain(Float::E4m3);
         let scale_of_columns = (upload.precision().fp8_products && is_e4m3).then(|| {
             let scales = vec![scale; weight.columns];
             card.pool().upload(bytemuck::cast_slice(&scales)).map(Arc::new).map_err(failed)
         });
         let scale_of_columns = scale_of_columns.transpose()?;
-        Ok(Self { card: card.clone(), weight, scale, scale_of_columns, bias, deltas })
+        Ok(Self { card: card.clone(), weight, scale, scale_of_columns, bias, deltas, out_features })
     }
 
     /// The same layer with what arrived for it.
@@ -132,6 +159,16 @@ impl OnCard {
 
     /// x: `[.., in]` of any dtype, anywhere. Returns `[.., out]` of `dtype`.
     pub fn forward(&self, x: &Tensor, activation: Activation, dtype: DType) -> Result<Tensor, Failure> {
+        let width = *x.dims().last().expect("x has an axis");
+        if width == self.weight.depth {
+            return cut(&self.card, self.forward_filled(x, activation, dtype)?, self.out_features);
+        }
+        let kept = if x.is_on_host() { DType::F32 } else { x.dtype() };
+        let x = padded(&self.card, x, self.weight.depth, kept)?;
+        cut(&self.card, self.forward_filled(&x, activation, dtype)?, self.out_features)
+    }
+
+    fn forward_filled(&self, x: &Tensor, activation: Activation, dtype: DType) -> Result<Tensor, Failure> {
         let card = &self.card;
         let mut dims = x.dims().to_vec();
         *dims.last_mut().expect("x has an axis") = self.weight.columns;
@@ -181,10 +218,10 @@ impl OnCard {
         Ok(y)
     }
 
-    /// x as bf16; as the sum of two bf16 where it is f32 and few.
+    /// x as bf16, or f16 where it is that; as the sum of two bf16 where it is f32 and few.
     fn terms(&self, x: &Operand, dtype: DType) -> Result<Vec<Operand>, Failure> {
         let card = &self.card;
-        if x.dtype() == DType::BF16 {
+        if matches!(x.dtype(), DType::BF16 | DType::F16) {
             return Ok(vec![x.clone()]);
         }
         let high = contiguous(card, x.tensor(), DType::BF16)?;
@@ -207,5 +244,8 @@ fn multiply(card: &Card, x: Rows, weight: &Weight, scale: f32, y: Rows) -> Resul
 /// `y += more`
 fn add_to(card: &Card, y: &Tensor, more: &Tensor) -> Result<(), Failure> {
     let (y, more) = (whole_rows(y), whole_rows(more));
+    if !y.width.is_multiple_of(8) {
+        return vita_cuda::ops::combine(card.machine(), [1.0, 1.0], y, more, y).map_err(failed);
+    }
     gated_add(card.machine(), GatedAdd { x: y, y: more, gate: None, sum: y }).map_err(failed)
 }

@@ -79,7 +79,8 @@ impl Linear {
     /// The same layer with its weight on a card, in the format it is stored in; f32 becomes bf16.
     ///
     /// # Errors
-    /// If there is no room, the card does not answer, or it knows no such layer: widths are multiples of 8.
+    /// If there is no room, the card does not answer, or it knows no such layer: widths of weights in blocks, and of changes,
+    /// are multiples of 8.
     pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
         self.upload(&mut Upload::now(card, Precision::default()))
     }
@@ -90,8 +91,8 @@ impl Linear {
     /// As [`Self::to_card`].
     pub fn upload<'a>(&'a self, upload: &mut Upload<'a>) -> Result<Self, Failure> {
         let Layer::Host(OnHost { weight, scale, bias, deltas }) = &self.layer else { return Ok(self.clone()) };
+        let weight = card::Weight::filled(upload, weight)?;
         let mut place = |packed: &'a Packed| card::Weight::new(upload, packed);
-        let weight = place(weight)?;
         let deltas = deltas.iter().map(|delta| {
             Ok(match delta {
                 Delta::Dense(delta) => card::Delta::Dense(place(delta)?),
@@ -101,7 +102,7 @@ impl Linear {
             })
         });
         let deltas = deltas.collect::<Result<_, Failure>>()?;
-        let layer = card::OnCard::new(upload, weight, *scale, bias.as_deref(), deltas)?;
+        let layer = card::OnCard::new(upload, weight, *scale, bias.as_deref(), deltas, self.out_features)?;
         Ok(Self { layer: Layer::Card(Arc::new(layer)), ..*self })
     }
 
@@ -171,7 +172,12 @@ impl Linear {
         match &self.layer {
             Layer::Host(layer) => layer.forward(isa, x, activation, &dims),
             Layer::Card(layer) => {
-                let dtype = if self.precise || x.dtype() == DType::F32 { DType::F32 } else { DType::BF16 };
+                let dtype = match x.dtype() {
+                    DType::F16 if !self.precise && !x.is_on_host() => DType::F16,
+                    DType::F32 => DType::F32,
+                    _ if self.precise => DType::F32,
+                    _ => DType::BF16,
+                };
                 let site = Site::of([x]).or(layer.card());
                 let made = site.make(dtype, &dims[..], |_| layer.forward(x, activation, dtype));
                 made.expect("a layer on a card works there")

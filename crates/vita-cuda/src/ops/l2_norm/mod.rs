@@ -64,7 +64,7 @@ pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
     for channels in [96, 192, 384, 1024] {
         for function in [None, Some(Function::Silu)] {
-            let source = source(Float::Bf16, Float::Bf16, channels, function);
+            let source = source(Float::F32, Float::F16, channels, function);
             all.push(Variant { source, functions: &["l2_norm"], runs_on: everywhere });
         }
     }
@@ -74,22 +74,25 @@ pub(super) fn variants() -> Vec<Variant> {
 pub(super) fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     for (pixels, channels) in [(1, 8), (77, 96), (1000, 192), (35, 384), (9, 1024)] {
-        for (x, function) in [(Float::Bf16, Some(Function::Silu)), (Float::F32, None)] {
-            all.push(case(pixels, channels, x, function));
+        let silu = Some(Function::Silu);
+        for (x, y, function) in
+            [(Float::Bf16, Float::Bf16, silu), (Float::F32, Float::F32, None), (Float::F32, Float::F16, silu)]
+        {
+            all.push(case(pixels, channels, [x, y], function));
         }
     }
     all
 }
 
-fn case(pixels: usize, channels: usize, float: Float, function: Option<Function>) -> Case {
+fn case(pixels: usize, channels: usize, [float, y_float]: [Float; 2], function: Option<Function>) -> Case {
     let run = move |bench: &crate::selftest::Bench| {
         let mut random = Random::new(channels as u64);
         // The fifth pixel is black.
         let values = (0..pixels * channels).map(|i| if i / channels == 4 { 0.0 } else { random.normal() }).collect();
         let (x, gamma) = (bench.numbers(values, float)?, bench.random(&mut random, Float::F32, channels)?);
-        let output = bench.poisoned(float, pixels * channels)?;
+        let output = bench.poisoned(y_float, pixels * channels)?;
         let weight = Modulation { data: gamma.buffer.slice(), groups: 1 };
-        let y = Rows::new(output.slice(), float, pixels, channels);
+        let y = Rows::new(output.slice(), y_float, pixels, channels);
         l2_norm(bench.machine(), x.rows(channels), weight, function, y)?;
         let mut want = Vec::new();
         for pixel in x.values.chunks(channels) {
@@ -99,12 +102,16 @@ fn case(pixels: usize, channels: usize, float: Float, function: Option<Function>
                 function.map_or(value, |function| function.reference(value))
             }));
         }
-        Ok(vec![Pair { got: bench.read(&output, float)?, want }])
+        Ok(vec![Pair { got: bench.read(&output, y_float)?, want }])
     };
     Case {
         op: "l2_norm",
-        title: format!("{pixels}x{channels} {float} {}", function.map_or("", Function::name)),
-        error_max: if float == Float::Bf16 { 3e-3 } else { 1e-5 },
+        title: format!("{pixels}x{channels} {float}->{y_float} {}", function.map_or("", Function::name)),
+        error_max: match y_float {
+            Float::Bf16 => 3e-3,
+            Float::F16 => 4e-4,
+            _ => 1e-5,
+        },
         runs_on: everywhere,
         run: Box::new(run),
     }

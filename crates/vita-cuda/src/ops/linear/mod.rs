@@ -169,12 +169,18 @@ pub(super) fn variants() -> Vec<Variant> {
         let product = Product { float: Float::Bf16, format, columns: 128, y: Float::Bf16, bias: true, function };
         Variant { source: source(product), functions: &["linear"], runs_on: everywhere }
     };
+    // The autoencoder's attention.
+    let of_halves = |format| {
+        let product = Product { float: Float::F16, format, columns: 128, y: Float::F16, bias: true, function: None };
+        Variant { source: source(product), functions: &["linear"], runs_on: everywhere }
+    };
     let e4m3 = Format::Plain(Float::E4m3);
     let (float, y) = (Float::E4m3, Float::Bf16);
     let product = Product { float, format: e4m3, columns: 128, y, bias: true, function: Some(Function::GeluTanh) };
     formats
         .map(|format| variant(format, None))
         .chain([variant(Format::Plain(Float::Bf16), Some(Function::GeluTanh))])
+        .chain([Format::Plain(Float::Bf16), Format::Plain(Float::F16)].map(of_halves))
         .chain([Variant { source: source(product), functions: &["linear"], runs_on: Arch::has_fp8 }])
         .collect()
 }

@@ -75,7 +75,13 @@ fn source(x: Float, y: Float, eights: bool) -> Source {
 
 pub(super) fn variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for (x, y) in [(Float::Bf16, Float::Bf16), (Float::F32, Float::Bf16), (Float::Bf16, Float::F32)] {
+    for (x, y) in [
+        (Float::Bf16, Float::Bf16),
+        (Float::F32, Float::Bf16),
+        (Float::Bf16, Float::F32),
+        (Float::F32, Float::F32),
+        (Float::F16, Float::F16),
+    ] {
         for eights in [false, true] {
             all.push(Variant { source: source(x, y, eights), functions: &["permute"], runs_on: everywhere });
         }

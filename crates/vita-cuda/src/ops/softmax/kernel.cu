@@ -1,4 +1,4 @@
-// Softmax of rows: of x * scale, plus a bias of the same shape where there is one.
+// Softmax of rows: of x * scale, plus a bias where there is one: of the same shape, or a row that serves all (a stride of 0).
 //
 // Set from outside: X and Y (types), BIASED. The bias is f32. A row is read twice: once for its maximum and sum,
 // kept up to date together, once for the weights. `width` is a multiple of eight.
@@ -6,13 +6,14 @@
 constexpr int THREADS = 128;
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    softmax(const X* x, u64 x_stride, const f32* bias, Y* y, u64 y_stride, u32 width, float scale) {
+    softmax(const X* x, u64 x_stride, const f32* bias, u64 bias_stride, Y* y, u64 y_stride, u32 width,
+            float scale) {
     __shared__ float scratch[2][THREADS / 32];
     u64 row = blockIdx.x;
     auto scores = [&](u32 at, float(&values)[8]) {
         widen_eight(values, load_eight(x + row * x_stride + at));
         float more[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-        if (BIASED) widen_eight(more, load_eight(bias + row * width + at));
+        if (BIASED) widen_eight(more, load_eight(bias + row * bias_stride + at));
 #pragma unroll
         for (int j = 0; j < 8; j++) values[j] = values[j] * scale + more[j];
     };

@@ -1,8 +1,12 @@
 //! Squares of 2 x 2 pixels as pixels of four times the channels, and back.
 
+mod card;
+
 use rayon::prelude::*;
-use vita_ops::to_f32;
 use vita_tensor::Tensor;
+
+use crate::card::Site;
+use crate::to_f32;
 
 /// Pixels a side.
 pub const SIDE: usize = 2;
@@ -11,12 +15,17 @@ pub const SIDE: usize = 2;
 ///
 /// # Panics
 /// If H or W is odd.
+#[must_use]
 pub fn fold(x: &Tensor) -> Tensor {
     let [frames, height, width, channels] = x.sizes();
     assert!(height.is_multiple_of(SIDE) && width.is_multiple_of(SIDE), "squares of {}", x.dims());
+    let dims = [frames, height / SIDE, width / SIDE, SIDE * SIDE * channels];
+    if let Some(y) = Site::of([x]).make(x.dtype(), dims, |card| card::fold(card, x, dims)) {
+        return y;
+    }
     let x = to_f32(x);
     let values = x.f32s();
-    let mut y = Tensor::scratch([frames, height / SIDE, width / SIDE, SIDE * SIDE * channels]);
+    let mut y = Tensor::scratch(dims);
     // One line of squares is two lines of pixels, both after one another.
     let line = width * channels;
     y.f32s_mut().par_chunks_mut(SIDE * line).enumerate().for_each(|(i, to)| {
@@ -35,13 +44,18 @@ pub fn fold(x: &Tensor) -> Tensor {
 ///
 /// # Panics
 /// If channels are no multiple of four.
+#[must_use]
 pub fn unfold(x: &Tensor) -> Tensor {
     let [frames, height, width, folded] = x.sizes();
     assert!(folded.is_multiple_of(SIDE * SIDE), "squares of {}", x.dims());
     let channels = folded / (SIDE * SIDE);
+    let dims = [frames, height * SIDE, width * SIDE, channels];
+    if let Some(y) = Site::of([x]).make(x.dtype(), dims, |card| card::unfold(card, x, dims)) {
+        return y;
+    }
     let x = to_f32(x);
     let values = x.f32s();
-    let mut y = Tensor::scratch([frames, height * SIDE, width * SIDE, channels]);
+    let mut y = Tensor::scratch(dims);
     let line = width * SIDE * channels;
     y.f32s_mut().par_chunks_mut(SIDE * line).enumerate().for_each(|(i, to)| {
         let from = &values[i * SIDE * line..][..SIDE * line];
