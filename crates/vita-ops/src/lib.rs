@@ -34,7 +34,7 @@ mod testing;
 mod upload;
 
 pub use activation::Activation;
-pub use attention::{AttentionOptions, attention};
+pub use attention::{AttentionOptions, attention, attention_card_bytes};
 pub use card::to_card;
 pub use conv::{Conv, ConvOptions, conv_scratch_bytes};
 pub use elementwise::{

@@ -346,7 +346,7 @@ pub enum Error {
     Sampling(#[from] vita_sampling::Error),
     /// An input that the autoencoder refuses.
     #[error(transparent)]
-    Vae(#[from] vita_models::vae::InputError),
+    Vae(vita_models::vae::InputError),
     /// A fault of the autoencoder's file.
     #[error(transparent)]
     VaeFile(vita_models::vae::Error),
@@ -372,11 +372,20 @@ impl From<vita_models::wan::Error> for Error {
     }
 }
 
+impl From<vita_models::vae::InputError> for Error {
+    fn from(error: vita_models::vae::InputError) -> Self {
+        match error {
+            vita_models::vae::InputError::Card(failure) => Self::Card(failure),
+            error => Self::Vae(error),
+        }
+    }
+}
+
 impl From<vita_models::vae::Error> for Error {
     fn from(error: vita_models::vae::Error) -> Self {
         match error {
             vita_models::vae::Error::Weights(error) => Self::Weights(error),
-            vita_models::vae::Error::Input(error) => Self::Vae(error),
+            vita_models::vae::Error::Input(error) => error.into(),
             error => Self::VaeFile(error),
         }
     }

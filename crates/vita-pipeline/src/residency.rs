@@ -126,6 +126,12 @@ impl Residency {
         self.release_idle();
     }
 
+    /// Unloads every network but one.
+    pub(crate) fn unload_others(&self, id: &NetworkId) {
+        self.lock().networks.retain(|loaded| loaded.id == *id);
+        self.release_idle();
+    }
+
     /// Gives memory that nothing lies in back to the system, and the card's to the card.
     pub(crate) fn release_idle(&self) {
         pool::release_idle();

@@ -11,11 +11,14 @@ mod support;
 use std::sync::Arc;
 
 use emulator::{Emulator, Pace};
-use support::{Heard, make, models, psnr, request, with_image, within};
+use support::{Heard, alone, make, models, nano, picture, psnr, request, with_image, within};
 use vita_base::Hint;
 use vita_cuda::memory::Pool;
 use vita_cuda::{Arch, Card};
-use vita_pipeline::{Error, Models, Residency, Source, VideoRequest, make_video};
+use vita_pipeline::{
+    DecodeOptions, Environment, Error, Latent, Models, Residency, Source, Tile, Vae, VideoRequest, make_video,
+};
+use vita_tensor::Tensor;
 
 /// Decibels that a video on a card has against the processor's at least.
 const PSNR_MIN: f64 = 35.0;
@@ -98,4 +101,58 @@ fn a_card_without_room_is_said_and_the_next_job_goes_on() {
         assert!(error.hint().is_some_and(|hint| hint.contains("fewer frames")), "{error}");
         assert_eq!(card.pool().stats().buffer_count, 0);
     }
+}
+
+#[test]
+fn pictures_without_room_go_in_tiles_on_a_card() {
+    let Some(roomy) = card(None) else { return };
+    let vae = Vae::open(nano("vae")).unwrap();
+    let pictures = picture(16, 128);
+    let residency = Residency::one(None).on_card(roomy.clone());
+    let encode = |environment: &mut Environment| vae.encode(&pictures, DecodeOptions::default(), environment).unwrap();
+    let (latent, want) = (within(&residency, &mut Heard::default(), encode), alone(encode));
+    let apart = error(&latent.samples, &want.samples);
+    assert!(apart < 1e-2, "encoded: {apart}");
+    residency.unload_all();
+
+    let tiles = DecodeOptions { tile: Some(Tile { size: 64, overlap: 16 }) };
+    let (whole, whole_bytes) = decoded(&vae, &latent, DecodeOptions::default(), &roomy);
+    let (cut, cut_bytes) = decoded(&vae, &latent, tiles, &roomy);
+    let host = |options| alone(|environment| vae.decode(&latent, options, environment)).unwrap();
+    let errors = [error(&whole.unwrap(), &host(DecodeOptions::default())), error(cut.as_ref().unwrap(), &host(tiles))];
+    assert!(errors.iter().all(|error| *error < 1e-2), "decoded: {errors:?}");
+    assert!(cut_bytes < whole_bytes, "{cut_bytes} of {whole_bytes}");
+
+    // Something else holds so much of a card that whole pictures have no room, as no plan could know.
+    let small = card(Some(SEGMENT_BYTES)).unwrap();
+    let hold = |bytes: u64| -> Vec<_> { (0..bytes >> 14).map(|_| small.pool().allocate(1 << 14).unwrap()).collect() };
+    let others = hold(SEGMENT_BYTES - (cut_bytes + whole_bytes) / 2);
+    let (got, _) = decoded(&vae, &latent, DecodeOptions::default(), &small);
+    assert!(got.unwrap().to_vec() == cut.unwrap().to_vec(), "the same as in tiles from the start");
+
+    // Less than the smallest tiles take.
+    let more = hold((whole_bytes - cut_bytes) / 2 + cut_bytes / 2);
+    let error = decoded(&vae, &latent, DecodeOptions::default(), &small).0.unwrap_err();
+    assert!(error.to_string().starts_with("no room on the card for "), "{error}");
+    assert_eq!(small.pool().stats().buffer_count, (others.len() + more.len()) as u64, "all else came back");
+}
+
+/// What a small card has in all: the pool's segment of small buffers.
+const SEGMENT_BYTES: u64 = 8 << 20;
+
+/// Pictures of a latent, decoded on a card, and the most that this took.
+fn decoded(vae: &Vae, latent: &Latent, options: DecodeOptions, card: &Arc<Card>) -> (Result<Tensor, Error>, u64) {
+    card.pool().reset_peak();
+    let residency = Residency::one(None).on_card(card.clone());
+    let pictures = within(&residency, &mut Heard::default(), |environment| vae.decode(latent, options, environment));
+    (pictures, card.pool().stats().live_bytes_peak)
+}
+
+/// Relative to the signal, in the mean square.
+fn error(got: &Tensor, want: &Tensor) -> f64 {
+    let (got, want) = (got.to_vec(), want.to_vec());
+    assert_eq!(got.len(), want.len());
+    let square = |value: f32| f64::from(value).powi(2);
+    let apart: f64 = got.iter().zip(&want).map(|(got, want)| square(got - want)).sum();
+    (apart / want.iter().map(|want| square(*want)).sum::<f64>()).sqrt()
 }

@@ -12,7 +12,10 @@ use crate::card::{Operand, contiguous, empty, failed, format, slice, upload, who
 use crate::copies::{cut, padded};
 
 /// What logits and weights of some queries may take together; queries go in parts of that.
-pub const LOGITS_BYTES_MAX: usize = 128 << 20;
+const LOGITS_BYTES_MAX: usize = 128 << 20;
+
+/// Of a logit in f32 and a weight in 16 bits.
+const LOGIT_BYTES: usize = 6;
 
 /// What it works on and answers in: f16 where queries are that, else bf16.
 pub fn dtype(q: &Tensor) -> DType {
@@ -77,7 +80,7 @@ fn by_head(card: &Arc<Card>, [q, k, v]: [&Tensor; 3], y: Tensor, options: Attent
     let q = narrow_rows(card, q, dtype)?;
     let bias = bias(queries, [keys, all_keys], heads, options);
     let bias = bias.map(|bias| upload(card, &bias)).transpose()?;
-    let at_once = (LOGITS_BYTES_MAX / (6 * all_keys)).clamp(1, queries);
+    let at_once = queries_at_once(queries, all_keys);
     let logits = empty(card, DType::F32, [at_once, all_keys])?;
     let weights = empty(card, dtype, [at_once, all_keys])?;
     let answer = y.reshape([queries, heads * width]);
@@ -101,6 +104,16 @@ fn by_head(card: &Arc<Card>, [q, k, v]: [&Tensor; 3], y: Tensor, options: Attent
         multiply(whole_rows(&weights), part(&v, width, all_keys), of_head(whole_rows(&answer)))?;
     }
     Ok(y)
+}
+
+/// What the logits and weights of a head take.
+pub fn scratch_bytes(queries: usize, keys: usize) -> usize {
+    let all_keys = keys.next_multiple_of(8);
+    queries_at_once(queries, all_keys) * all_keys * LOGIT_BYTES
+}
+
+fn queries_at_once(queries: usize, all_keys: usize) -> usize {
+    (LOGITS_BYTES_MAX / (LOGIT_BYTES * all_keys).max(1)).clamp(1, queries.max(1))
 }
 
 /// Some rows, and of them some columns: starts and counts.

@@ -44,6 +44,12 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions) 
     made.unwrap_or_else(|| attention_on(Isa::best(), q, k, v, options))
 }
 
+/// Bytes that attention of a head other than the videos' takes on a card, beside its operands and its result.
+#[must_use]
+pub fn attention_card_bytes(queries: usize, keys: usize) -> usize {
+    card::scratch_bytes(queries, keys)
+}
+
 fn attention_on(isa: Isa, q: &Tensor, k: &Tensor, v: &Tensor, options: AttentionOptions) -> Tensor {
     let ([queries, heads, width], [keys, key_heads, key_width]) = (q.sizes(), k.sizes());
     assert!(heads == key_heads && width == key_width && k.dims() == v.dims(), "q {} k {}", q.dims(), k.dims());

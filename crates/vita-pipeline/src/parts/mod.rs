@@ -14,6 +14,7 @@ pub use text_encoder::{PromptStyle, TextEncoder};
 pub use text_rows::TextRows;
 pub(crate) use transformer::{LAYOUT, MASK_CHANNELS};
 pub use transformer::{LoraAt, ModelPatches, Transformer};
+pub(crate) use vae::Room;
 pub use vae::{DecodeOptions, Vae};
 pub use vita_models::clip_vision::Crop as ClipCrop;
 

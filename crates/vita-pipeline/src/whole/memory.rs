@@ -12,6 +12,7 @@ use crate::Error;
 use crate::error::Fits;
 use crate::guidance::needs_negative;
 use crate::memory::{Estimate, StageMemory};
+use crate::parts::Room;
 use crate::progress::Stage;
 use crate::residency::Residency;
 
@@ -20,19 +21,23 @@ use crate::residency::Residency;
 /// # Errors
 /// If a prompt cannot be tokenised.
 pub fn estimate(models: &Models, request: &VideoRequest, free_bytes: Option<u64>) -> Result<Estimate, Error> {
+    estimate_in(models, request, Room::on_host(free_bytes))
+}
+
+fn estimate_in(models: &Models, request: &VideoRequest, room: Room) -> Result<Estimate, Error> {
     let prompts = [&request.prompt, &request.negative_prompt];
     let used = if uses_negative(models, request) { 2 } else { 1 };
     let mut tokens = Vec::with_capacity(used);
     for prompt in &prompts[..used] {
         tokens.push(models.text_encoder.token_count(prompt, CONTEXT_STYLE)?);
     }
-    Ok(estimate_with(models, request, &tokens, free_bytes))
+    Ok(estimate_with(models, request, &tokens, room))
 }
 
 /// [`estimate`], and an error if that is more than what is free.
 pub(super) fn check(models: &Models, request: &VideoRequest, residency: &Residency) -> Result<Estimate, Error> {
     let free_bytes = residency.memory_bytes_max();
-    let whole = |request: &VideoRequest| estimate(models, request, free_bytes);
+    let whole = |request: &VideoRequest| estimate_in(models, request, Room::of(residency));
     let fits = |made: &Estimate| free_bytes.is_none_or(|free| made.peak_bytes() <= free);
     let estimate = |request: &VideoRequest| {
         let made = whole(request)?;
@@ -69,7 +74,7 @@ pub(super) fn uses_negative(models: &Models, request: &VideoRequest) -> bool {
     needs_negative(request.sampling.cfg) || low.is_some_and(needs_negative)
 }
 
-fn estimate_with(models: &Models, request: &VideoRequest, tokens: &[usize], free_bytes: Option<u64>) -> Estimate {
+fn estimate_with(models: &Models, request: &VideoRequest, tokens: &[usize], room: Room) -> Estimate {
     let [_, frames, rows, columns] = models.vae.latent_dims(request.video());
     let latent = [frames, rows, columns];
     let pictures = bytes_of(&request.source);
@@ -83,8 +88,8 @@ fn estimate_with(models: &Models, request: &VideoRequest, tokens: &[usize], free
     };
     let experts = std::iter::once(&models.dit).chain(models.dit_low.as_ref().map(|(low, _)| low));
     let sampling = experts.map(|dit| dit.memory(latent, &text_keys, &image_keys)).max_by_key(StageMemory::bytes);
-    let image = image_memory(models, request, free_bytes);
-    let (decoding, _) = models.vae.decode_memory(latent, tiles(request), free_bytes);
+    let image = image_memory(models, request, room);
+    let (decoding, _) = models.vae.decode_memory(latent, tiles(request), room);
     let stages = [Some(models.text_encoder.memory(tokens.iter().sum())), image, sampling, Some(decoding)];
     let with_pictures =
         |stage: StageMemory| StageMemory { activation_bytes: stage.activation_bytes + pictures, ..stage };
@@ -92,7 +97,7 @@ fn estimate_with(models: &Models, request: &VideoRequest, tokens: &[usize], free
 }
 
 /// What encoding the given pictures takes.
-fn image_memory(models: &Models, request: &VideoRequest, free_bytes: Option<u64>) -> Option<StageMemory> {
+fn image_memory(models: &Models, request: &VideoRequest, room: Room) -> Option<StageMemory> {
     let video = match &request.source {
         Source::Text => return None,
         // The picture alone; other models see it with the grey frames behind it.
@@ -101,7 +106,7 @@ fn image_memory(models: &Models, request: &VideoRequest, free_bytes: Option<u64>
         }
         _ => request.video(),
     };
-    let (encoding, _) = models.vae.encode_memory(video, tiles(request), free_bytes);
+    let (encoding, _) = models.vae.encode_memory(video, tiles(request), room);
     let clip = models.clip_vision.as_ref().filter(|_| models.dit.clip_width().is_some());
     clip.map(|clip| clip.memory()).into_iter().chain([encoding]).max_by_key(StageMemory::bytes)
 }

@@ -1,18 +1,23 @@
 //! The autoencoder of either generation: pictures to latents and back.
 
+mod room;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use vita_models::vae::{self, Options, Progress};
+use vita_models::vae::{self, Decoder, Encoder, InputError, Options, Progress};
+use vita_ops::Card;
 use vita_tensor::Tensor;
 use vita_weights::{Checkpoint, Role};
 
+pub(crate) use self::room::Room;
+use self::room::{Work, with_room};
 use super::Part;
 use crate::environment::Environment;
 use crate::frame::{Sink, push_frames};
 use crate::latent::{Latent, LatentSpace};
-use crate::memory::{BASE_BYTES, StageMemory};
+use crate::memory::StageMemory;
 use crate::progress::Stage;
 use crate::{Error, resize};
 
@@ -26,9 +31,6 @@ pub struct DecodeOptions {
     /// Squares to cut pictures into; `None` takes whole pictures.
     pub tile: Option<vae::Tile>,
 }
-
-/// Activations of a decode that is given no bound: beyond this, larger pieces gain nothing.
-const WORK_BYTES: u64 = 4 << 30;
 
 impl Vae {
     /// Opens a file.
@@ -87,16 +89,22 @@ impl Vae {
         let part = &self.0;
         let [frames, height, width, _] = signed.sizes();
         let id = part.id.with_part("VAE encoder");
-        let free = environment.residency.memory_bytes_max();
-        let (memory, options) = self.encode_memory([frames, height, width], options, free);
-        let encoder = environment.network(&id, memory, 1, |_, _| Ok(part.config.load_encoder()?))?;
+        let video = [frames, height, width];
+        let (memory, options) = self.encode_memory(video, options, Room::of(environment.residency));
+        let encoder = environment.network(&id, memory, 1, |environment, _| {
+            placed(part.config.load_encoder()?, Encoder::to_card, environment)
+        })?;
         let mut stage = environment.begin(Stage::Image, frames);
         let mut latents = Vec::new();
-        let flow = encoder.encode_with(&signed, options, &mut |progress: Progress| {
-            latents.extend(progress.frames);
-            environment.advance(&mut stage, (progress.fraction * frames as f64) as usize);
-            environment.proceed()
-        })?;
+        let run = |options: Options, environment: &mut Environment| {
+            latents.clear();
+            encoder.encode_with(&signed, options, &mut |progress: Progress| {
+                latents.extend(progress.frames);
+                environment.advance(&mut stage, (progress.fraction * frames as f64) as usize);
+                environment.proceed()
+            })
+        };
+        let flow = self.with_encode(video, |work| with_room(environment, &id, work, options, run))?;
         if flow.is_break() {
             return Err(Error::Cancelled);
         }
@@ -127,23 +135,31 @@ impl Vae {
         }
         let raw = latent.samples_in(LatentSpace::Raw)?;
         let id = part.id.with_part("VAE decoder");
-        let free = environment.residency.memory_bytes_max();
-        let (memory, options) = self.decode_memory([frames, height, width], options, free);
-        let decoder = environment.network(&id, memory, 1, |_, _| Ok(part.config.load_decoder()?))?;
+        let latent = [frames, height, width];
+        let (memory, options) = self.decode_memory(latent, options, Room::of(environment.residency));
+        let decoder = environment.network(&id, memory, 1, |environment, _| {
+            placed(part.config.load_decoder()?, Decoder::to_card, environment)
+        })?;
         let count = part.config.frames(frames);
         let mut stage = environment.begin(Stage::Decoding, count);
-        let mut failure = None;
-        let flow = decoder.decode_with(&raw, options, &mut |progress: Progress| {
-            if let Some(pictures) = progress.frames
-                && let Err(error) = sink(&unsigned(pictures))
-            {
-                failure = Some(error);
-                return ControlFlow::Break(());
-            }
-            // By the work done: all frames of a short clip come out together at the end.
-            environment.advance(&mut stage, (progress.fraction * count as f64) as usize);
-            environment.proceed()
-        })?;
+        let (mut failure, mut sent) = (None, 0);
+        let run = |options: Options, environment: &mut Environment| {
+            // Where the work is done again, frames that are out stay as they are.
+            let mut known = 0;
+            decoder.decode_with(&raw, options, &mut |progress: Progress| {
+                if let Some(pictures) = progress.frames {
+                    let new = unsent(pictures, &mut known, &mut sent);
+                    if let Some(Err(error)) = new.map(|new| sink(&unsigned(new))) {
+                        failure = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+                // By the work done: all frames of a short clip come out together at the end.
+                environment.advance(&mut stage, (progress.fraction * count as f64) as usize);
+                environment.proceed()
+            })
+        };
+        let flow = self.with_decode(latent, |work| with_room(environment, &id, work, options, run))?;
         match (failure, flow) {
             (Some(failure), _) => Err(failure),
             (None, ControlFlow::Break(())) => Err(Error::Cancelled),
@@ -190,50 +206,81 @@ impl Vae {
         })
     }
 
-    /// What decoding a latent of `[T, h, w]` takes if so many bytes are free, and how it is then done.
+    /// What decoding a latent of `[T, h, w]` takes in some room, and how it is then done.
     pub(crate) fn decode_memory(
         &self,
         latent: [usize; 3],
         options: DecodeOptions,
-        free_bytes: Option<u64>,
+        room: Room,
     ) -> (StageMemory, Options) {
-        let weight_bytes = self.0.config.decoder_bytes();
-        let cost = |options| self.0.config.decode_cost(latent, options);
-        let options = within(options, free_bytes, weight_bytes, cost);
-        let latent_bytes = (latent.iter().product::<usize>() * self.latent_channels() * size_of::<f32>()) as u64;
-        let activation_bytes = cost(options).peak_bytes as u64 + latent_bytes;
-        (StageMemory { stage: Stage::Decoding, weight_bytes, activation_bytes }, options)
+        self.with_decode(latent, |work| work.plan(options, room))
     }
 
-    /// What encoding a video of `[F, H, W]` takes if so many bytes are free, and how it is then done.
+    /// What encoding a video of `[F, H, W]` takes in some room, and how it is then done.
     pub(crate) fn encode_memory(
         &self,
         video: [usize; 3],
         options: DecodeOptions,
-        free_bytes: Option<u64>,
+        room: Room,
     ) -> (StageMemory, Options) {
-        let weight_bytes = self.0.config.encoder_bytes();
+        self.with_encode(video, |work| work.plan(options, room))
+    }
+
+    fn with_decode<T>(&self, latent: [usize; 3], then: impl FnOnce(&Work) -> T) -> T {
+        let (network, factor, [frames, rows, columns]) = (&self.0.config, self.spatial_factor(), latent);
+        let latent_bytes = latent.iter().product::<usize>() * self.latent_channels() * size_of::<f32>();
+        then(&Work {
+            stage: Stage::Decoding,
+            weight_bytes: network.decoder_bytes(),
+            beside_bytes: latent_bytes as u64,
+            picture: [rows * factor, columns * factor],
+            factor,
+            cost: &|[height, width], options| network.decode_cost([frames, height / factor, width / factor], options),
+        })
+    }
+
+    fn with_encode<T>(&self, video: [usize; 3], then: impl FnOnce(&Work) -> T) -> T {
+        let (network, [frames, height, width]) = (&self.0.config, video);
         // The pictures as they are given, and on the encoder's scale.
         let video_bytes = 2 * video.iter().product::<usize>() * 3 * size_of::<f32>();
-        let free = free_bytes.map(|free| free.saturating_sub(video_bytes as u64));
-        let cost = |options| self.0.config.encode_cost(video, options);
-        let options = within(options, free, weight_bytes, cost);
-        let activation_bytes = (cost(options).peak_bytes + video_bytes) as u64;
-        (StageMemory { stage: Stage::Image, weight_bytes, activation_bytes }, options)
+        then(&Work {
+            stage: Stage::Image,
+            weight_bytes: network.encoder_bytes(),
+            beside_bytes: video_bytes as u64,
+            picture: [height, width],
+            factor: self.spatial_factor(),
+            cost: &|[height, width], options| network.encode_cost([frames, height, width], options),
+        })
     }
 }
 
-fn within(
-    DecodeOptions { tile }: DecodeOptions,
-    free_bytes: Option<u64>,
-    weight_bytes: u64,
-    cost: impl Fn(Options) -> vae::Cost,
-) -> Options {
-    let bound = free_bytes.map_or(WORK_BYTES, |free| free.saturating_sub(BASE_BYTES + weight_bytes).min(WORK_BYTES));
-    // Where even single frames are too many, the check before the work says so.
-    let least = Options { piece_bytes: 0, tile };
-    let found = Options::within(bound as usize, |options| cost(Options { tile, ..options }));
-    Options { tile, ..found.unwrap_or(least) }
+/// A half of the autoencoder where networks work. Where a card has no room for it, all others leave it first.
+fn placed<N>(
+    half: N,
+    to_card: impl Fn(&N, &Arc<Card>) -> Result<N, InputError>,
+    environment: &mut Environment,
+) -> Result<N, Error> {
+    let Some(card) = environment.card().cloned() else { return Ok(half) };
+    match to_card(&half, &card) {
+        Err(InputError::Card(failure)) if failure.is_shortage() && environment.residency.loaded_bytes() > 0 => {
+            tracing::warn!("{failure}; all other networks leave it");
+            environment.residency.unload_all();
+            Ok(to_card(&half, &card)?)
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Of the next pictures of a clip, `known` of which came before, those behind the first `sent`.
+fn unsent(pictures: Tensor, known: &mut usize, sent: &mut usize) -> Option<Tensor> {
+    let count = pictures.dims()[0];
+    let old = sent.saturating_sub(*known).min(count);
+    *known += count;
+    *sent = (*sent).max(*known);
+    match old {
+        0 => Some(pictures),
+        old => (old < count).then(|| pictures.narrow(0, old, count - old).to_contiguous_f32()),
+    }
 }
 
 /// 0..1 to -1..1.
