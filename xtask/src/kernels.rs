@@ -111,7 +111,7 @@ fn pack(dims: [usize; 2], dtype: DType) -> Case {
 fn attend([queries, keys, heads, width]: [usize; 4]) -> Case {
     let (q, k) = (values(&[queries, heads, width]), values(&[keys, heads, width]));
     case(4.0 * (queries * keys * heads * width) as f64, move || {
-        let options = AttentionOptions { scale: (width as f32).sqrt().recip(), key_bias: None, position_bias: None };
+        let options = AttentionOptions::scaled((width as f32).sqrt().recip());
         let _ = attention(&q, &k, &k, options);
     })
 }
