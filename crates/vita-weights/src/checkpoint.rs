@@ -93,6 +93,32 @@ impl Checkpoint {
         Self::parse(bytes.into(), name.to_owned(), None)
     }
 
+    /// A checkpoint of tensors that were made in memory; several may share their bytes.
+    ///
+    /// # Errors
+    /// If a name comes twice, or a tensor's bytes are not as many as its shape says.
+    pub fn from_tensors(name: &str, tensors: impl IntoIterator<Item = (String, Stored)>) -> Result<Self> {
+        let fail = |problem| Error::new(name, ErrorKind::Header(problem));
+        let mut all = BTreeMap::new();
+        let mut size_bytes = 0;
+        for (key, stored) in tensors {
+            let range_bytes = stored.bytes.len() as u64;
+            let shape_bytes = stored
+                .element_type
+                .size_bits()
+                .map_or(range_bytes, |bits| (stored.dims.element_count() as u64 * u64::from(bits)).div_ceil(8));
+            if shape_bytes != range_bytes {
+                return Err(fail(HeaderProblem::Size { tensor: key, range_bytes, shape_bytes }));
+            }
+            size_bytes += range_bytes;
+            if all.insert(key.clone(), stored).is_some() {
+                return Err(fail(HeaderProblem::Duplicate(key)));
+            }
+        }
+        let (path, pages, metadata) = (None, Vec::new(), BTreeMap::new());
+        Ok(Self { inner: Arc::new(Inner { name: name.to_owned(), path, pages, size_bytes, metadata, tensors: all }) })
+    }
+
     /// The tensors under the names that the network's loader uses, whatever dialect the file is in.
     ///
     /// # Errors

@@ -151,3 +151,23 @@ fn shards_and_folders_are_one_checkpoint() {
     write(r#""a": "model-3.safetensors""#);
     assert!(failure(Checkpoint::open(&index)).0.starts_with("there is no file"));
 }
+
+#[test]
+fn tensors_made_in_memory_are_a_checkpoint() {
+    let bytes = vita_tensor::Bytes::from_static(&[0, 0, 0x80, 0x3f, 0, 0, 0, 0x40]);
+    let stored = |dims: &[usize]| vita_weights::Stored {
+        element_type: vita_weights::ElementType::Known(DType::F32),
+        dims: vita_tensor::Dims::from(dims),
+        bytes: bytes.clone(),
+    };
+    let of = |tensors: &[(&str, &[usize])]| {
+        let tensors = tensors.iter().map(|(name, dims)| ((*name).to_owned(), stored(dims)));
+        Checkpoint::from_tensors("made", tensors)
+    };
+    let file = of(&[("a", &[2]), ("b", &[1, 2])]).unwrap();
+    assert_eq!(file.tensor("b").unwrap().to_vec(), [1.0, 2.0]);
+    assert_eq!(file.size_bytes(), 16);
+    assert_eq!(file.stored("a").unwrap().bytes.as_ptr(), file.stored("b").unwrap().bytes.as_ptr());
+    assert!(of(&[("a", &[2]), ("a", &[2])]).unwrap_err().to_string().contains("`a`"));
+    assert!(of(&[("a", &[3])]).unwrap_err().to_string().contains("`a`"));
+}
