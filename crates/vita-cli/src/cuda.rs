@@ -14,6 +14,7 @@ use vita_cuda::cudnn::{AttentionBy, Chooser};
 use vita_cuda::discover::Search;
 use vita_cuda::machine::{Driver, Gpu, Machine};
 use vita_cuda::memory::Pool;
+use vita_cuda::plan::RESERVE_BYTES;
 use vita_folders::python;
 use vita_pipeline::Residency;
 
@@ -63,7 +64,7 @@ impl Arguments {
         let budget_bytes = self.vram_budget.map(|Bytes(bytes)| bytes);
         let card = open_card(index, budget_bytes)?;
         let free_bytes = card.machine().free_bytes()?;
-        let usable_bytes = budget_bytes.map_or(free_bytes, |most| most.min(free_bytes));
+        let usable_bytes = budget_bytes.map_or(free_bytes, |most| pool_budget(most).min(free_bytes));
         tracing::info!("networks work on {}, cuda:{index}, with {}", card_name(&card), bytes_text(usable_bytes));
         let residency = new(Some(usable_bytes)).on_card(card).with_blocks_to_swap(self.blocks_to_swap);
         Ok((residency, Some(index)))
@@ -101,7 +102,13 @@ impl FromStr for Device {
     }
 }
 
-/// Opens a card, with all that networks need of it. `budget_bytes` bounds what is taken of its memory.
+/// What is left of a budget for our own pool: NVIDIA's context, kernels and libraries take of it too, as `nvidia-smi`
+/// shows.
+pub fn pool_budget(budget_bytes: u64) -> u64 {
+    budget_bytes.saturating_sub(RESERVE_BYTES)
+}
+
+/// Opens a card, with all that networks need of it. `budget_bytes` bounds what this process takes of its memory.
 ///
 /// # Errors
 /// If there is no driver, no such card, or no compiler for its kernels.
@@ -110,7 +117,7 @@ pub fn open_card(index: usize, budget_bytes: Option<u64>) -> Result<Arc<Card>, R
     let driver = Driver::open(&search)?;
     let gpu = Arc::new(Gpu::open(&driver, &search, index, kernel_cache())?);
     let machine: Arc<dyn Machine> = gpu.clone();
-    let pool = Pool::new(machine, budget_bytes);
+    let pool = Pool::new(machine, budget_bytes.map(pool_budget));
     // The other half is the files' that weights are read from, and everybody else's.
     pool.set_pinned_max(memory_free_bytes().map(|free| free / 2));
     let attention = Chooser::new(AttentionBy::Automatic, &search, &gpu, &pool, driver.version);
