@@ -3,6 +3,7 @@
 
 mod caches;
 mod cuda;
+mod gpu_check;
 mod judge;
 mod kernels;
 mod kill;
@@ -25,6 +26,8 @@ enum Chore {
     CudaCompile(cuda::compile::Arguments),
     /// Have cuDNN name its engines for every attention, on cards that are described to it; no card is needed.
     CudnnCheck(cuda::cudnn::Arguments),
+    /// Check on an NVIDIA card all that the program is held to there, beside PyTorch, and print a table.
+    GpuCheck(gpu_check::Arguments),
     /// Kill the server's process at random moments, start it again, and look for what was lost.
     Kill(kill::Arguments),
     /// Run a system of true size, with random weights, and hold it to its memory and its start.
@@ -43,6 +46,7 @@ fn main() -> std::process::ExitCode {
         Chore::Caches(arguments) => caches::run(&arguments),
         Chore::CudaCompile(arguments) => cuda::compile::run(&arguments),
         Chore::CudnnCheck(arguments) => cuda::cudnn::run(&arguments),
+        Chore::GpuCheck(arguments) => gpu_check::run(&arguments),
         Chore::Kill(arguments) => kill::run(&arguments),
         Chore::RealSize(arguments) => real_size::run(&arguments),
         Chore::ServeLoad(arguments) => serve_load::run(&arguments),
