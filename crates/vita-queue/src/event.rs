@@ -50,7 +50,7 @@ pub enum QueueEvent<'a> {
     Recovered,
 }
 
-/// Listens to a queue. Called on the keeper's and the worker's thread: a slow subscriber slows them, and one
+/// Listens to a queue. Called on the keeper's and the workers' threads: a slow subscriber slows them, and one
 /// that calls a changing method of the queue from here waits for itself.
 pub trait Subscriber: Send + Sync {
     /// Takes one event.

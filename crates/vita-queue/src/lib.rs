@@ -1,14 +1,14 @@
-//! The prompt queue, its history and the worker, kept in SQLite. Knows no HTTP and no node.
+//! The prompt queue, its history and its workers, kept in SQLite. Knows no HTTP and no node.
 //!
-//! A [`Queue`] takes [`Submission`]s from any thread, keeps them in order, and hands them one at a time to a
-//! [`Worker`], which runs them with the [`Runner`] it was given. What is accepted is on disk before
+//! A [`Queue`] takes [`Submission`]s from any thread, keeps them in order, and hands the first one to each
+//! [`Worker`] that has none, which runs it with the [`Runner`] it was given. What is accepted is on disk before
 //! [`Queue::submit`] returns; what finished is in the history before anyone is told.
 //!
 //! One thread, the keeper, owns every change: it decides with the state in memory, commits to SQLite, and only
 //! then changes the memory, so that memory never shows what a crash could take back. Where prompts are to outlive
 //! the power, a second thread waits for the disk and answers the clients. Readers look at the memory
 //! alone; only history entries older than [`QueueOptions::history_memory_bytes`] are read from disk.
-//! Subscribers are called on the keeper's and the worker's thread and must return soon.
+//! Subscribers are called on the keeper's and the workers' threads and must return soon.
 //!
 //! Time arrives as a closure; ids and random numbers are the caller's business.
 #![forbid(unsafe_code)]

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use crate::keeper::{Command, Keeper};
 use crate::shared::Shared;
-use crate::state::{FreeRequest, State};
+use crate::state::State;
 use crate::store::{Reader, Store};
 use crate::syncer::Syncer;
 use crate::worker::{Runner, WorkerThread};
@@ -20,7 +20,7 @@ use crate::{
 pub struct Snapshot {
     /// Changes whenever any of the rest does: what is made from a snapshot can be kept as long as this stays.
     pub version: u64,
-    /// What runs: none or one.
+    /// What runs, at most one for each worker; the one that began first at the front.
     pub running: Vec<Arc<Job>>,
     /// What waits, in the order in which it will run.
     pub pending: Vec<Arc<Job>>,
@@ -41,7 +41,8 @@ struct Inner {
 
 impl Queue {
     /// Opens the queue, and makes it if it is not there. What ran when the process ended is queued again, before
-    /// all others; if it was begun twice already, it is marked failed instead.
+    /// all others. If it was begun twice already, it is marked failed instead; where several ran, each of these
+    /// gets a last run without company first.
     ///
     /// # Errors
     /// If the file cannot be opened, is in use, or is from a newer program.
@@ -58,6 +59,7 @@ impl Queue {
             bell: Condvar::new(),
             clock: options.clock,
             subscribers: RwLock::default(),
+            telling: Mutex::default(),
         });
         let mut keeper = Keeper::new(shared.clone(), store, options.history_limit);
         keeper.load()?;
@@ -133,12 +135,12 @@ impl Queue {
         self.call(move |keeper| keeper.set_paused(paused))
     }
 
-    /// Asks whatever runs to stop. False if nothing runs.
+    /// Asks all that runs to stop. False if nothing runs.
     pub fn interrupt(&self) -> bool {
         self.interrupt_if(|_| true)
     }
 
-    /// Asks a prompt to stop if it is the one that runs.
+    /// Asks a prompt to stop if it runs.
     pub fn interrupt_job(&self, id: &str) -> bool {
         self.interrupt_if(|job| *job.id == *id)
     }
@@ -214,14 +216,14 @@ impl Queue {
         query.apply(self.0.shared.state().summaries())
     }
 
-    /// A job by id: the running one, else a pending one, else one from the history.
+    /// A job by id: a running one, else a pending one, else one from the history.
     ///
     /// # Errors
     /// If it is an older one and cannot be read from disk.
     pub fn job(&self, id: &str) -> Result<Option<JobDetail>, QueueError> {
         let (summary, found) = {
             let state = self.0.shared.state();
-            if let Some(running) = state.running.as_ref().filter(|running| *running.job.id == *id) {
+            if let Some(running) = state.running.iter().find(|running| *running.job.id == *id) {
                 return Ok(Some(JobDetail { summary: running.summary(), job: running.job.clone(), entry: None }));
             }
             if let Some(job) = state.pending().find(|job| *job.id == *id) {
@@ -236,14 +238,11 @@ impl Queue {
         Ok(entry.map(|entry| JobDetail { summary, job: entry.job.clone(), entry: Some(entry) }))
     }
 
-    /// Asks the worker to free memory before it begins the next prompt; requests add up.
+    /// Asks every worker to free memory before it begins its next prompt; requests add up.
     pub fn free(&self, unload_models: bool, free_memory: bool) {
         let mut state = self.0.shared.state();
-        let asked = state.free.unwrap_or_default();
-        state.free = Some(FreeRequest {
-            unload_models: asked.unload_models || unload_models || free_memory,
-            free_memory: asked.free_memory || free_memory,
-        });
+        state.free.unload_models += u64::from(unload_models || free_memory);
+        state.free.free_memory += u64::from(free_memory);
         self.0.shared.bell.notify_all();
     }
 
@@ -252,7 +251,8 @@ impl Queue {
         self.0.shared.subscribers.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(subscriber));
     }
 
-    /// Runs prompts with a runner, on a thread of its own, until the queue is closed.
+    /// Runs prompts with a runner, on a thread of its own, until the queue is closed. Each worker takes the first
+    /// prompt that waits, so that with several of them as many run at once.
     ///
     /// # Errors
     /// If the system has no thread for it.
@@ -261,13 +261,11 @@ impl Queue {
     }
 
     /// Accepts nothing more and begins nothing more. What runs is asked to stop, and is queued again for the
-    /// next start rather than marked interrupted. Join the worker's thread after this.
+    /// next start rather than marked interrupted. Join the workers' threads after this.
     pub fn close(&self) {
         let mut state = self.0.shared.state();
         state.closing = true;
-        if let Some(running) = &state.running {
-            running.cancel.cancel();
-        }
+        state.running.iter().for_each(|running| running.cancel.cancel());
         self.0.shared.bell.notify_all();
     }
 
@@ -291,8 +289,8 @@ impl Queue {
 
     fn interrupt_if(&self, wanted: impl Fn(&Job) -> bool) -> bool {
         let state = self.0.shared.state();
-        let running = state.running.as_ref().filter(|running| wanted(&running.job));
-        running.inspect(|running| running.cancel.cancel()).is_some()
+        let found = state.running.iter().filter(|running| wanted(&running.job));
+        found.map(|running| running.cancel.cancel()).count() > 0
     }
 
     fn send(&self, command: Command) {

@@ -8,10 +8,12 @@ use crate::{Clock, Job, QueueEvent, Subscriber};
 /// The state, and who is told of changes.
 pub struct Shared {
     pub state: Mutex<State>,
-    /// Rung when the worker may have something to do.
+    /// Rung when a worker may have something to do.
     pub bell: Condvar,
     pub clock: Clock,
     pub subscribers: RwLock<Vec<Arc<dyn Subscriber>>>,
+    /// Held while a status is told, so that the one told last is the newest.
+    pub telling: Mutex<()>,
 }
 
 impl Shared {
@@ -26,6 +28,7 @@ impl Shared {
     }
 
     pub fn emit_status(&self) {
+        let _telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let remaining = self.state().remaining();
         self.emit(&QueueEvent::StatusChanged { remaining });
     }

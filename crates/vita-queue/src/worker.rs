@@ -1,4 +1,4 @@
-//! The worker: takes prompts one at a time, runs them, tells what happens.
+//! A worker: takes prompts one at a time, runs them, tells what happens.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,11 +10,11 @@ use vita_base::Cancel;
 use vita_graph::{End, Event, Observer, Outcome};
 
 use crate::shared::Shared;
-use crate::state::FreeRequest;
+use crate::state::{FreeCounts, State};
 use crate::stored::failed_prompt;
 use crate::{HistoryEntry, Job, Message, Queue, QueueError, QueueEvent};
 
-/// How long the worker waits before it asks again for what could not be written.
+/// How long a worker waits before it asks again for what could not be written.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs prompts. Lives on the worker's thread.
@@ -31,6 +31,8 @@ pub trait Runner: Send {
 pub struct Worker {
     queue: Queue,
     runner: Box<dyn Runner>,
+    /// Requests to free memory that it has followed.
+    freed: FreeCounts,
     stage: Stage,
 }
 
@@ -74,9 +76,9 @@ pub struct Claim {
 }
 
 impl Worker {
-    /// A worker for a queue. A queue has one at a time: while a prompt runs, no other is given out.
+    /// A worker for a queue, which may have others.
     pub fn new(queue: Queue, runner: Box<dyn Runner>) -> Self {
-        Self { queue, runner, stage: Stage::Waiting }
+        Self { queue, runner, freed: FreeCounts::default(), stage: Stage::Waiting }
     }
 
     /// Does one thing, without waiting for something to do.
@@ -93,7 +95,7 @@ impl Worker {
         loop {
             match self.step() {
                 Step::Closed => return,
-                Step::Idle => wait(self.queue.shared()),
+                Step::Idle => self.wait(),
                 Step::Held => self.hold(),
                 _ => {}
             }
@@ -102,19 +104,23 @@ impl Worker {
 
     fn begin(&mut self) -> Step {
         let shared = self.queue.shared().clone();
-        let free = {
-            let mut state = shared.state();
+        let asked = {
+            let state = shared.state();
             if state.closing {
                 return Step::Closed;
             }
-            if state.free.is_none() && state.claimable().is_none() {
+            if self.is_idle(&state) {
                 return Step::Idle;
             }
-            state.free.take()
+            state.free
         };
-        if let Some(FreeRequest { unload_models, free_memory }) = free {
+        let followed = std::mem::replace(&mut self.freed, asked);
+        if asked != followed {
+            let free_memory = asked.free_memory != followed.free_memory;
             // A panic here costs nothing but what was not freed.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.runner.free(unload_models, free_memory)));
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                self.runner.free(asked.unload_models != followed.unload_models, free_memory);
+            }));
             return Step::Freed;
         }
         match self.queue.call(|keeper| keeper.claim()) {
@@ -168,6 +174,17 @@ impl Worker {
         Step::Finished
     }
 
+    fn is_idle(&self, state: &State) -> bool {
+        state.free == self.freed && state.claimable().is_none()
+    }
+
+    /// Waits until there may be something to do.
+    fn wait(&self) {
+        let shared = self.queue.shared();
+        let idle = |state: &mut State| !state.closing && self.is_idle(state);
+        drop(shared.bell.wait_while(shared.state(), idle).unwrap_or_else(PoisonError::into_inner));
+    }
+
     fn hold(&self) {
         let shared = self.queue.shared();
         let state = shared.state();
@@ -210,13 +227,6 @@ impl Observer for Narrator<'_> {
     fn wants_previews(&self) -> bool {
         self.previews
     }
-}
-
-/// Waits until there may be something to do.
-fn wait(shared: &Shared) {
-    let state = shared.state();
-    let idle = |state: &mut crate::state::State| !state.closing && state.free.is_none() && state.claimable().is_none();
-    drop(shared.bell.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner));
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -23,7 +23,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often the history is cut by age while nothing else happens.
 const AGE_PAUSE: Duration = Duration::from_secs(60);
 
-/// How often a prompt is begun before it is given up.
+/// How often a prompt is begun before it is given up, or tried alone where it had company.
 const STARTS_MAX: u32 = 2;
 
 pub type Answer = Box<dyn FnOnce(Result<Ticket, QueueError>) + Send>;
@@ -80,19 +80,25 @@ impl Keeper {
         state.sequence_next = loaded.sequence_next;
         state.set_paused(loaded.paused);
         let (now_ms, counter) = ((shared.clock)(), state.counter);
+        // Of several that ran when the process ended, any may be the reason: each of them goes on alone first.
+        let is_only_one = loaded.queued.iter().filter(|queued| queued.running).count() == 1;
         let (given_up, queued): (Vec<_>, Vec<_>) =
-            loaded.queued.into_iter().partition(|queued| queued.running && queued.starts >= STARTS_MAX);
+            loaded.queued.into_iter().partition(|queued| is_only_one && queued.running && queued.starts >= STARTS_MAX);
         for queued in queued {
+            if queued.starts >= STARTS_MAX {
+                state.suspects.insert(queued.job.sequence);
+            }
             state.insert_pending(Arc::new(queued.job), queued.running || queued.resumed);
         }
         drop(state);
         self.store.commit(Operation::Recover, |write| {
-            write.requeue_running(STARTS_MAX)?;
+            write.requeue_running(given_up.first().map(|queued| queued.job.sequence))?;
             write.set_counter(counter)
         })?;
         for queued in given_up {
             let start = Message::Start { timestamp_ms: queued.started_ms };
-            let outcome = failed_prompt("ProcessEnded", "the process ended twice while this prompt ran".into());
+            let times = if queued.starts == 2 { "twice".to_owned() } else { format!("{} times", queued.starts) };
+            let outcome = failed_prompt("ProcessEnded", format!("the process ended {times} while this prompt ran"));
             let entry = HistoryEntry::new(Arc::new(queued.job), vec![start], outcome, now_ms);
             self.finish(Arc::new(entry))?;
         }
@@ -140,7 +146,7 @@ impl Keeper {
         self.save_unsaved();
     }
 
-    /// Gives the first pending prompt to the worker.
+    /// Gives the first pending prompt to a worker.
     pub fn claim(&mut self) -> Result<Option<Claim>, QueueError> {
         if !self.save_unsaved() {
             return Err(QueueError::Write { reason: "earlier results are not written yet".into(), full: false });
@@ -154,11 +160,11 @@ impl Keeper {
         if state.closing {
             claim.cancel.cancel();
         }
-        state.set_running(Some(Running { job, cancel: claim.cancel.clone(), started_ms }));
+        state.begin(Running { job, cancel: claim.cancel.clone(), started_ms });
         Ok(Some(claim))
     }
 
-    /// Moves the running prompt into the history. Where that cannot be written it is in the history in memory,
+    /// Moves a running prompt into the history. Where that cannot be written it is in the history in memory,
     /// and is tried again until it can.
     pub fn finish(&mut self, entry: Arc<HistoryEntry>) -> Result<(), QueueError> {
         self.save_unsaved();
@@ -186,22 +192,24 @@ impl Keeper {
         }
         {
             let mut state = self.shared.state();
-            let slot = Slot { summary, sequence: entry.job.sequence, entry: Some(entry), bytes, saved };
-            state.history.insert(key, slot);
-            state.set_running(None);
+            let sequence = entry.job.sequence;
+            state.history.insert(key, Slot { summary, sequence, entry: Some(entry), bytes, saved });
+            state.end(sequence);
         }
         self.prune();
         self.shared.bell.notify_all();
         Ok(())
     }
 
-    /// Puts the running prompt back into the queue, as if it had not begun.
+    /// Puts a running prompt back into the queue, as if it had not begun.
     pub fn give_back(&mut self, sequence: u64) -> Result<(), QueueError> {
         self.write(Operation::GiveBack, |write| write.give_back(sequence))?;
         let mut state = self.shared.state();
-        if let Some(running) = state.set_running(None) {
+        if let Some(running) = state.end(sequence) {
             state.insert_pending(running.job, true);
         }
+        drop(state);
+        self.shared.bell.notify_all();
         Ok(())
     }
 

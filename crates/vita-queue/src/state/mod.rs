@@ -3,7 +3,7 @@
 mod history;
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vita_base::Cancel;
@@ -20,10 +20,13 @@ pub struct State {
     pub sequence_next: u64,
     pub paused: bool,
     pub closing: bool,
-    pub running: Option<Running>,
+    /// What workers have, the one that began first at the front.
+    pub running: Vec<Running>,
+    /// Those that run with no other beside them: the process ended too often while they ran, and others with them.
+    pub suspects: BTreeSet<u64>,
     pub history: History,
-    /// What the worker is to free before the next prompt.
-    pub free: Option<FreeRequest>,
+    /// How often workers were asked to free memory.
+    pub free: FreeCounts,
     /// Why the database cannot be written, while it cannot.
     pub trouble: Option<String>,
     pending: BTreeMap<PendingKey, Arc<Job>>,
@@ -31,18 +34,18 @@ pub struct State {
     snapshot: Option<Arc<Snapshot>>,
 }
 
-/// The prompt that the worker has.
+/// A prompt that a worker has.
 pub struct Running {
     pub job: Arc<Job>,
     pub cancel: Cancel,
     pub started_ms: u64,
 }
 
-/// What [`crate::Queue::free`] asked for.
+/// How often [`crate::Queue::free`] asked for what. Each worker knows the counts that it has followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FreeRequest {
-    pub unload_models: bool,
-    pub free_memory: bool,
+pub struct FreeCounts {
+    pub unload_models: u64,
+    pub free_memory: u64,
 }
 
 impl State {
@@ -52,9 +55,10 @@ impl State {
             sequence_next: 1,
             paused: false,
             closing: false,
-            running: None,
+            running: Vec::new(),
+            suspects: BTreeSet::new(),
             history: History::new(history_memory_bytes),
-            free: None,
+            free: FreeCounts::default(),
             trouble: None,
             pending: BTreeMap::new(),
             version: 0,
@@ -101,9 +105,15 @@ impl State {
         self.pending.values()
     }
 
-    /// What the worker may take now.
+    /// What a worker may take now: the first pending job, and no other before it.
     pub fn claimable(&self) -> Option<&Arc<Job>> {
-        if self.paused || self.closing || self.running.is_some() { None } else { self.pending.values().next() }
+        if self.paused || self.closing {
+            return None;
+        }
+        let first = self.pending.values().next()?;
+        let is_suspect = |job: &Job| self.suspects.contains(&job.sequence);
+        let must_wait = self.running.iter().any(|running| is_suspect(first) || is_suspect(&running.job));
+        (!must_wait).then_some(first)
     }
 
     /// Whether the job was given to a worker that then went away.
@@ -111,9 +121,18 @@ impl State {
         self.pending.contains_key(&PendingKey::of(job, true))
     }
 
-    pub fn set_running(&mut self, running: Option<Running>) -> Option<Running> {
+    /// A worker has a job.
+    pub fn begin(&mut self, running: Running) {
         self.changed();
-        std::mem::replace(&mut self.running, running)
+        self.running.push(running);
+    }
+
+    /// A worker has it no longer.
+    pub fn end(&mut self, sequence: u64) -> Option<Running> {
+        self.changed();
+        self.suspects.remove(&sequence);
+        let at = self.running.iter().position(|running| running.job.sequence == sequence)?;
+        Some(self.running.remove(at))
     }
 
     pub fn set_paused(&mut self, paused: bool) {
@@ -123,7 +142,7 @@ impl State {
 
     /// Pending and running jobs.
     pub fn remaining(&self) -> usize {
-        self.pending.len() + usize::from(self.running.is_some())
+        self.pending.len() + self.running.len()
     }
 
     /// What readers get: made once a change, then shared.

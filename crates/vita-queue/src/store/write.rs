@@ -68,11 +68,11 @@ impl Write<'_> {
         )
     }
 
-    /// Lets what was running wait again, unless it was begun too often.
-    pub fn requeue_running(&self, starts_max: u32) -> rusqlite::Result<()> {
+    /// Lets what was running wait again, but for one that was begun too often.
+    pub fn requeue_running(&self, given_up: Option<u64>) -> rusqlite::Result<()> {
         self.run(
-            "UPDATE queued SET state = ?3 WHERE state = ?2 AND starts < ?1",
-            params![starts_max, RUNNING, CUT_SHORT],
+            "UPDATE queued SET state = ?3 WHERE state = ?2 AND sequence IS NOT ?1",
+            params![given_up.map(u64::cast_signed), RUNNING, CUT_SHORT],
         )
     }
 

@@ -151,3 +151,58 @@ fn only_one_process_has_the_queue_and_newer_formats_are_left_alone() {
         .unwrap();
     assert!(matches!(bench.try_open(), Err(QueueError::Open { .. })));
 }
+
+/// Has two workers begin a prompt each, then ends the process; says what is there at the next start.
+fn crash_with_two(bench: &Bench) -> String {
+    let queue = bench.open();
+    let mut workers = [bench.worker(&queue), bench.worker(&queue)];
+    for worker in &mut workers {
+        worker.step();
+    }
+    drop((queue, workers));
+    picture(&bench.open())
+}
+
+#[test]
+fn two_prompts_that_ran_come_back_and_neither_pays_for_the_other() {
+    let bench = Bench::new();
+    let queue = bench.open();
+    for id in ["a", "b", "c"] {
+        queue.submit(submission(id, Place::Back)).unwrap();
+    }
+    drop(queue);
+    assert_eq!(crash_with_two(&bench), "pending a(0) b(1) c(2)");
+    assert_eq!(crash_with_two(&bench), "pending a(0) b(1) c(2)");
+    // Both were begun twice; from now on they have no company, so that the guilty one shows.
+    let queue = bench.open();
+    let mut workers = [bench.worker(&queue), bench.worker(&queue)];
+    assert_eq!(workers.each_mut().map(Worker::step), [Step::Claimed, Step::Idle]);
+    assert_eq!(picture(&queue), "running a(0)\npending b(1) c(2)");
+    drop((queue, workers));
+    let failed = "history a(0) failed: the process ended 3 times while this prompt ran";
+    assert_eq!(picture(&bench.open()), format!("pending b(1) c(2)\n{failed}"));
+
+    let queue = bench.open();
+    let mut workers = [bench.worker(&queue), bench.worker(&queue)];
+    assert_eq!(workers.each_mut().map(Worker::step), [Step::Claimed, Step::Idle]);
+    assert_eq!((workers[0].step(), workers[0].step()), (Step::Ran, Step::Finished));
+    assert_eq!(workers.each_mut().map(Worker::step), [Step::Claimed, Step::Idle]);
+    drain(&mut workers[0]);
+    assert_eq!(picture(&queue), format!("{failed}\nhistory b(1) completed\nhistory c(2) completed"));
+}
+
+#[test]
+fn two_prompts_are_given_back_where_the_queue_closes() {
+    let bench = Bench::new();
+    let queue = bench.open();
+    for id in ["a", "b", "c"] {
+        queue.submit(submission(id, Place::Back)).unwrap();
+    }
+    let mut workers = [bench.worker(&queue), bench.worker(&queue)];
+    assert_eq!(workers.each_mut().map(Worker::step), [Step::Claimed; 2]);
+    assert_eq!(picture(&queue), "running a(0) b(1)\npending c(2)");
+    queue.close();
+    assert_eq!(workers.each_mut().map(Worker::step), [Step::Returned; 2]);
+    drop((queue, workers));
+    assert_eq!(picture(&bench.open()), "pending a(0) b(1) c(2)");
+}

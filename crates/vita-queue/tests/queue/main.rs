@@ -1,6 +1,7 @@
 //! Order, numbers, deletion and events, through the public interface; history and lists in a file of their own.
 
 mod listing;
+mod workers;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
