@@ -467,6 +467,49 @@ async fn a_page_that_comes_back_learns_which_node_runs() {
     run.join().unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_prompts_that_run_at_once_are_told_apart() {
+    let listening = Listening::new().await;
+    let prompt = json!({
+        "1": { "class_type": "Failing", "inputs": { "when": "hold" } },
+        "2": { "class_type": "SaveImage", "inputs": { "images": ["1", 0], "filename_prefix": "x" } },
+    });
+    let mut clients = Vec::new();
+    for id in ["a", "b"] {
+        clients.push(listening.join(id).await);
+        listening.server.submit(&json!({ "prompt": prompt, "client_id": id, "prompt_id": id })).await;
+    }
+    let threads: Vec<_> = (0..2).map(|_| listening.server.spawn_worker()).collect();
+    let ids = |queue: &Json| -> Vec<String> {
+        let items = queue["queue_running"].as_array().unwrap().iter();
+        items.map(|item| item[1].as_str().unwrap().to_owned()).collect()
+    };
+    while ids(&listening.server.get("/queue").await.json()).len() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(ids(&listening.server.get("/queue").await.json()), ["a", "b"], "the one that began first is first");
+    let jobs = listening.server.get("/api/jobs?status=in_progress").await.json();
+    assert_eq!(jobs["jobs"].as_array().unwrap().len(), 2, "{jobs}");
+
+    // A page that comes back hears of its own prompt.
+    let mut again = listening.join("b").await;
+    let start = again.event().await;
+    assert_eq!((&start["type"], &start["data"]["prompt_id"]), (&json!("execution_start"), &json!("b")));
+
+    for (id, client, left) in [("a", &mut clients[0], 1), ("b", &mut again, 0)] {
+        listening.server.post("/interrupt", &json!({ "prompt_id": id }).to_string()).await;
+        let events = client.until_released().await;
+        let of = |event: &Json| event["data"]["prompt_id"].as_str().map(str::to_owned);
+        assert!(events.iter().filter_map(of).all(|other| other == id), "{id}: {events:?}");
+        assert!(kinds(&events).contains(&"execution_interrupted"), "{id}: {events:?}");
+        while ids(&listening.server.get("/queue").await.json()).len() > left {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    listening.server.app.queue.close();
+    threads.into_iter().for_each(vita_queue::WorkerThread::join);
+}
+
 #[tokio::test]
 async fn log_lines_go_to_those_who_asked() {
     let listening = Listening::new().await;

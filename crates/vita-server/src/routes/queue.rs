@@ -45,15 +45,15 @@ pub(super) async fn change(State(app): State<Arc<App>>, body: Bytes) -> Response
     }
 }
 
-/// `POST /interrupt`: stops what runs, or with `{"prompt_id": id}` that prompt if it is the one that runs.
+/// `POST /interrupt`: stops all that runs, or with `{"prompt_id": id}` that prompt if it runs.
 pub(super) async fn interrupt(State(app): State<Arc<App>>, body: Bytes) -> Response {
     let body: Json = serde_json::from_slice(&body).unwrap_or_default();
-    let stopped = match &body["prompt_id"] {
-        Json::String(id) if !id.is_empty() => app.queue.interrupt_job(id),
-        _ => app.queue.interrupt(),
+    let (stopped, whom) = match &body["prompt_id"] {
+        Json::String(id) if !id.is_empty() => (app.queue.interrupt_job(id), format!("Prompt {id}")),
+        _ => (app.queue.interrupt(), "What runs".to_owned()),
     };
     if stopped {
-        tracing::info!("The running prompt was asked to stop.");
+        tracing::info!("{whom} was asked to stop.");
     }
     done()
 }

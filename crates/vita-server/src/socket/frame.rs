@@ -11,7 +11,8 @@ pub(crate) struct Frame {
     pub(crate) lane: Lane,
 }
 
-/// Which messages a later one of the same kind makes superfluous.
+/// Which messages a later one of the same kind makes superfluous. Steps are of a prompt, by its sequence: of two that
+/// run at once, none takes the place of the other's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// None: it is delivered however slow the reader is.
@@ -19,9 +20,9 @@ pub(crate) enum Lane {
     /// The number of prompts.
     Status,
     /// Steps of a node.
-    Progress,
+    Progress(u64),
     /// Steps of all nodes.
-    ProgressState,
+    ProgressState(u64),
     /// A picture of what is not finished.
     Preview,
     /// A line under a node.

@@ -156,7 +156,7 @@ mod tests {
     fn a_reader_that_keeps_up_loses_nothing() {
         let member = Member::new("a".into());
         for number in 0..1000 {
-            push(&member, Lane::Progress, number);
+            push(&member, Lane::Progress(1), number);
             push(&member, Lane::Status, number);
             assert_eq!(waiting(&member).len(), 2);
         }
@@ -165,14 +165,16 @@ mod tests {
     #[test]
     fn a_slow_reader_gets_the_newest_progress_and_every_kept_frame() {
         let member = Member::new("a".into());
+        push(&member, Lane::Progress(2), 7);
         for number in 0..5000 {
-            push(&member, Lane::Progress, number);
+            push(&member, Lane::Progress(1), number);
             push(&member, Lane::Kept, number);
         }
         let waiting = waiting(&member);
         let kept = waiting.iter().filter(|(lane, _)| *lane == Lane::Kept).count();
-        let progress: Vec<_> = waiting.iter().filter(|(lane, _)| *lane == Lane::Progress).collect();
+        let progress: Vec<_> = waiting.iter().filter(|(lane, _)| *lane == Lane::Progress(1)).collect();
         assert_eq!(kept, 5000);
+        assert_eq!(waiting[0], (Lane::Progress(2), r#"{"type":"e","data":7}"#.to_owned()), "another prompt's stays");
         assert!(progress.len() <= FRAMES_BEFORE_MERGING, "{}", progress.len());
         assert_eq!(progress.last().unwrap().1, r#"{"type":"e","data":4999}"#);
     }

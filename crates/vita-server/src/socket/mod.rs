@@ -11,8 +11,7 @@ mod preview;
 mod session;
 mod teller;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use axum::Router;
@@ -41,8 +40,10 @@ pub struct Hub {
 pub(crate) struct Shared {
     members: Mutex<HashMap<String, Arc<Member>>>,
     log_readers: Mutex<HashSet<String>>,
-    running: Mutex<Option<Running>>,
-    previews_waiting: AtomicUsize,
+    /// By the prompts' sequence.
+    running: Mutex<BTreeMap<u64, Running>>,
+    /// By the prompts' sequence.
+    previews_waiting: Mutex<HashMap<u64, usize>>,
     closing: watch::Sender<bool>,
     preview_side: u32,
     utc_offset_seconds: i32,
@@ -69,7 +70,7 @@ impl Hub {
             members: Mutex::default(),
             log_readers: Mutex::default(),
             running: Mutex::default(),
-            previews_waiting: AtomicUsize::new(0),
+            previews_waiting: Mutex::default(),
             closing: watch::Sender::new(false),
             preview_side: options.preview_side,
             utc_offset_seconds: options.utc_offset_seconds,
@@ -118,11 +119,10 @@ impl Hub {
         let mut members = lock(&self.shared.members);
         let data = json!({ "status": exec_info(remaining()), "sid": member.id });
         member.push(Frame::event("status", &data, Lane::Kept));
-        if let Some(running) = &*lock(&self.shared.running)
-            && running.client_id.as_deref() == Some(&*member.id)
-        {
-            running.retold().for_each(|frame| member.push(frame));
-        }
+        let running = lock(&self.shared.running);
+        let own = running.values().filter(|running| running.client_id.as_deref() == Some(&*member.id));
+        own.flat_map(Running::retold).for_each(|frame| member.push(frame));
+        drop(running);
         members.insert(member.id.clone(), Arc::clone(&member));
         member
     }
@@ -141,8 +141,8 @@ impl Hub {
     }
 
     fn bring(&self, news: News) {
-        if teller::is_preview(&news) {
-            self.shared.previews_waiting.fetch_add(1, Ordering::AcqRel);
+        if let News::Preview { job, .. } = &news {
+            *lock(&self.shared.previews_waiting).entry(job.sequence).or_default() += 1;
         }
         // The teller ends only after the last hub.
         let _ = self.news.send(news);
@@ -203,23 +203,28 @@ impl Shared {
         }
     }
 
-    fn set_running(&self, running: Running) {
-        *lock(&self.running) = Some(running);
+    fn set_running(&self, sequence: u64, running: Running) {
+        lock(&self.running).insert(sequence, running);
     }
 
-    fn set_running_node(&self, node: &str) {
-        if let Some(running) = &mut *lock(&self.running) {
+    fn set_running_node(&self, sequence: u64, node: &str) {
+        if let Some(running) = lock(&self.running).get_mut(&sequence) {
             running.node = Some(node.to_owned());
         }
     }
 
-    fn clear_running(&self) {
-        *lock(&self.running) = None;
+    fn clear_running(&self, sequence: u64) {
+        lock(&self.running).remove(&sequence);
     }
 
-    /// Takes one preview out of the count and says how many are left.
-    fn previews_waiting(&self) -> usize {
-        self.previews_waiting.fetch_sub(1, Ordering::AcqRel) - 1
+    /// Takes one preview of a prompt out of the count and says whether others of it wait.
+    fn has_newer_preview(&self, sequence: u64) -> bool {
+        let mut waiting = lock(&self.previews_waiting);
+        let count = waiting.remove(&sequence).unwrap_or(1) - 1;
+        if count > 0 {
+            waiting.insert(sequence, count);
+        }
+        count > 0
     }
 
     fn preview_side(&self) -> u32 {

@@ -1,7 +1,8 @@
 //! The thread that turns news into frames, in order, and hands them to the sockets they are for.
 //!
-//! It stands between the worker and the sockets so that the worker never waits: not for a JPEG, not for JSON.
+//! It stands between the workers and the sockets so that no worker ever waits: not for a JPEG, not for JSON.
 
+use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 
 use indexmap::IndexMap;
@@ -16,7 +17,7 @@ use crate::wire::run;
 
 /// Tells news until nobody is left who could bring any.
 pub(super) fn tell_all(news: &mpsc::Receiver<News>, shared: &Shared) {
-    let mut teller = Teller { shared, nodes: IndexMap::new() };
+    let mut teller = Teller { shared, nodes: HashMap::new() };
     while let Ok(news) = news.recv() {
         teller.tell(news);
     }
@@ -24,8 +25,8 @@ pub(super) fn tell_all(news: &mpsc::Receiver<News>, shared: &Shared) {
 
 struct Teller<'a> {
     shared: &'a Shared,
-    /// Of the running prompt, all that have begun.
-    nodes: IndexMap<String, NodeState>,
+    /// Of each running prompt, by its sequence, all that have begun.
+    nodes: HashMap<u64, IndexMap<String, NodeState>>,
 }
 
 struct NodeState {
@@ -39,25 +40,25 @@ impl Teller<'_> {
         match news {
             News::Status(remaining) => self.shared.broadcast(&status(remaining)),
             News::Started { job, at_ms } => {
-                self.nodes.clear();
-                self.shared.set_running(Running::begun(&job, at_ms));
+                self.nodes.insert(job.sequence, IndexMap::new());
+                self.shared.set_running(job.sequence, Running::begun(&job, at_ms));
                 self.to_client(&job, "execution_start", Lane::Kept, || run::moment(&job.id, at_ms));
             }
             News::Cached { job, at_ms, nodes } => {
                 self.to_client(&job, "execution_cached", Lane::Kept, || run::cached(&nodes, &job.id, at_ms));
             }
             News::Node { job, node } => {
-                self.set(&node, 0, 1, "running");
+                self.set(&job, &node, 0, 1, "running");
                 self.progress_state(&job);
-                self.shared.set_running_node(&node);
+                self.shared.set_running_node(job.sequence, &node);
                 let data = || json!({ "node": node, "display_node": node, "prompt_id": &*job.id });
                 self.to_client(&job, "executing", Lane::Kept, data);
             }
             News::Progress { job, node, value, total } => {
-                self.set(&node, value, total, "running");
+                self.set(&job, &node, value, total, "running");
                 self.progress_state(&job);
                 let data = || json!({ "value": value, "max": total, "prompt_id": &*job.id, "node": node });
-                self.to_watchers(&job, "progress", Lane::Progress, data);
+                self.to_watchers(&job, "progress", Lane::Progress(job.sequence), data);
             }
             News::Preview { job, node, pixels } => self.preview(&job, &node, pixels),
             News::Text { job, node, text } => self.text(&job, &node, &text),
@@ -66,8 +67,8 @@ impl Teller<'_> {
                 self.to_client(&job, "executed", Lane::Kept, data);
             }
             News::NodeDone { job, node } => {
-                let total = self.nodes.get(&node).map_or(1, |node| node.total);
-                self.set(&node, total, total, "finished");
+                let total = self.node(&job, &node).map_or(1, |node| node.total);
+                self.set(&job, &node, total, total, "finished");
                 self.progress_state(&job);
             }
             News::Ended { job, entry } => {
@@ -76,7 +77,8 @@ impl Teller<'_> {
                 }
             }
             News::Released { job } => {
-                self.shared.clear_running();
+                self.nodes.remove(&job.sequence);
+                self.shared.clear_running(job.sequence);
                 self.to_client(&job, "executing", Lane::Kept, || json!({ "node": null, "prompt_id": &*job.id }));
             }
             News::Log(entry) => self.shared.to_log_readers(&entry),
@@ -85,10 +87,9 @@ impl Teller<'_> {
 
     fn ended(&mut self, job: &Job, message: &Message) {
         if let Message::Error { failure, .. } = message
-            && self.nodes.contains_key(&failure.node)
+            && let Some(&NodeState { value, total, .. }) = self.node(job, &failure.node)
         {
-            let (value, total) = self.nodes.get(&failure.node).map_or((0, 1), |node| (node.value, node.total));
-            self.set(&failure.node, value, total, "error");
+            self.set(job, &failure.node, value, total, "error");
             self.progress_state(job);
         }
         let (kind, data) = run::message(message, &job.id);
@@ -99,15 +100,22 @@ impl Teller<'_> {
         }
     }
 
-    fn set(&mut self, node: &str, value: u64, total: u64, state: &'static str) {
-        self.nodes.insert(node.to_owned(), NodeState { value, total, state });
+    fn node(&self, job: &Job, node: &str) -> Option<&NodeState> {
+        self.nodes.get(&job.sequence)?.get(node)
+    }
+
+    fn set(&mut self, job: &Job, node: &str, value: u64, total: u64, state: &'static str) {
+        let nodes = self.nodes.entry(job.sequence).or_default();
+        nodes.insert(node.to_owned(), NodeState { value, total, state });
     }
 
     fn progress_state(&self, job: &Job) {
-        self.to_watchers(job, "progress_state", Lane::ProgressState, || {
+        self.to_watchers(job, "progress_state", Lane::ProgressState(job.sequence), || {
             let nodes: serde_json::Map<_, _> = self
                 .nodes
-                .iter()
+                .get(&job.sequence)
+                .into_iter()
+                .flatten()
                 .map(|(id, node)| {
                     let state = json!({
                         "value": node.value,
@@ -128,7 +136,7 @@ impl Teller<'_> {
 
     fn preview(&self, job: &Job, node: &str, pixels: Pixels) {
         // A newer one has already been brought: this one would be shown for no time.
-        if self.shared.previews_waiting() > 0 || !self.shared.has_watchers(job) {
+        if self.shared.has_newer_preview(job.sequence) || !self.shared.has_watchers(job) {
             return;
         }
         let Some(jpeg) = preview::encode(&pixels, self.shared.preview_side()) else { return };
@@ -182,12 +190,7 @@ pub(crate) fn exec_info(remaining: usize) -> Json {
     json!({ "exec_info": { "queue_remaining": remaining } })
 }
 
-/// Whether news may be skipped because a newer of its kind waits: counted by the one who brings them.
-pub(super) fn is_preview(news: &News) -> bool {
-    matches!(news, News::Preview { .. })
-}
-
-/// The running prompt, for pages that connect while it runs.
+/// A running prompt, for pages that connect while it runs.
 pub(super) struct Running {
     pub(super) client_id: Option<Arc<str>>,
     /// Its `execution_start`.

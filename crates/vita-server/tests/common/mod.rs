@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use vita_base::Cancel;
 use vita_folders::Folders;
 use vita_graph::{Executor, Host, Observer, Outcome, Plan, Registry};
-use vita_queue::{Durability, HistoryLimit, Job, Queue, QueueOptions, Runner, Step, Worker};
+use vita_queue::{Durability, HistoryLimit, Job, Queue, QueueOptions, Runner, Step, Worker, WorkerThread};
 use vita_server::{App, Device, LogRing, Memory, Parts, PreviewMethod, ServerConfig, Surroundings, Versions, router};
 
 /// 2026-01-02T03:04:05Z, when everything happens.
@@ -66,6 +66,12 @@ impl Server {
             surroundings: Arc::new(Fixed),
         });
         Self { router: router(app.clone()), app, worker, _folder: folder }
+    }
+
+    /// Another worker, on a thread of its own.
+    pub fn spawn_worker(&self) -> WorkerThread {
+        let executor = Executor::new(self.app.registry.clone(), self.app.host.clone());
+        self.app.queue.spawn_worker(Box::new(Graphs(executor))).unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Answer {
