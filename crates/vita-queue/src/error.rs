@@ -57,6 +57,12 @@ pub enum QueueError {
     /// An explicit number that is infinite or not a number.
     #[error("the prompt's number {0} is not finite")]
     Number(f64),
+    /// Every worker was lost.
+    #[error("nothing is left to run prompts: {reason}")]
+    NoWorker {
+        /// Why the last one was.
+        reason: String,
+    },
     /// The queue is being closed.
     #[error("the queue is closed")]
     Closed,
@@ -74,6 +80,7 @@ impl Hint for QueueError {
             Self::Read { .. } => "the file may be damaged; move it away to start with an empty queue",
             Self::EmptyId => "leave the id out to have one made",
             Self::Number(_) => "give a finite number, or none",
+            Self::NoWorker { .. } => "start the server again; what waits in the queue runs then",
             Self::Closed => "try again when the server is back",
         };
         Some(hint.into())

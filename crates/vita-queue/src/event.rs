@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::{HistoryEntry, Job};
 
 /// Something that happened. Of one job they come in the order `Started`, `Node`..., `Finished`,
-/// `StatusChanged`, `Released`; the history holds the result before `Finished`.
+/// `StatusChanged`, `Released`; the history holds the result before `Finished`. Where a worker is lost, `HandedOn`
+/// stands for the last three, and all begins anew with another worker.
 #[derive(Debug)]
 pub enum QueueEvent<'a> {
     /// The number of pending and running prompts may have changed.
@@ -40,6 +41,18 @@ pub enum QueueEvent<'a> {
     Released {
         /// The prompt.
         job: &'a Arc<Job>,
+    },
+    /// A prompt went back to the queue, before all others, because its worker was lost.
+    HandedOn {
+        /// The prompt.
+        job: &'a Arc<Job>,
+    },
+    /// A worker was lost and runs nothing more.
+    WorkerLost {
+        /// Why.
+        reason: &'a str,
+        /// How many are left.
+        left: usize,
     },
     /// The database cannot be written; told once until it can be again.
     Trouble {

@@ -75,7 +75,7 @@ impl Queue {
     /// Queues a prompt. It is on disk when this returns.
     ///
     /// # Errors
-    /// If its id is empty, its number not finite, or the database cannot be written.
+    /// If its id is empty, its number not finite, every worker was lost, or the database cannot be written.
     pub fn submit(&self, submission: Submission) -> Result<Ticket, QueueError> {
         let (sender, receiver) = sync_channel(1);
         self.submit_then(submission, move |result| drop(sender.send(result)));
@@ -166,6 +166,11 @@ impl Queue {
     /// Why the database cannot be written, while it cannot.
     pub fn trouble(&self) -> Option<String> {
         self.0.shared.state().trouble.clone()
+    }
+
+    /// Why nothing runs prompts any more, where every worker was lost.
+    pub fn stranded(&self) -> Option<String> {
+        self.0.shared.state().stranded.clone()
     }
 
     /// Finished prompts, oldest first.

@@ -22,6 +22,12 @@ pub trait Runner: Send {
     /// Runs a prompt to its end. `cancel` asks it to stop; it then ends with [`End::Interrupted`].
     fn run(&mut self, job: &Job, cancel: &Cancel, observer: &mut dyn Observer) -> Outcome;
 
+    /// Why no prompt can run here any more, asked when one failed: a card does not answer, say. The worker then ends,
+    /// and the prompt goes to another one.
+    fn lost(&mut self) -> Option<String> {
+        None
+    }
+
     /// Lets go of memory: of models, and of results kept for later prompts if `free_memory`. Called between
     /// prompts, and with both after a run panicked.
     fn free(&mut self, unload_models: bool, free_memory: bool);
@@ -34,6 +40,8 @@ pub struct Worker {
     /// Requests to free memory that it has followed.
     freed: FreeCounts,
     stage: Stage,
+    /// Set when its runner can run nothing more.
+    is_lost: bool,
 }
 
 /// What a step did.
@@ -41,7 +49,7 @@ pub struct Worker {
 pub enum Step {
     /// Nothing: there is nothing to do.
     Idle,
-    /// Nothing: the queue is closed.
+    /// Nothing: the queue is closed, or this worker is lost.
     Closed,
     /// Nothing: the beginning of the next prompt cannot be written, so it waits.
     Held,
@@ -55,6 +63,8 @@ pub enum Step {
     Finished,
     /// Put the prompt back into the queue, since the queue is being closed.
     Returned,
+    /// Put the prompt back for another worker, since this one is lost.
+    HandedOn,
 }
 
 /// A worker on a thread of its own.
@@ -78,7 +88,8 @@ pub struct Claim {
 impl Worker {
     /// A worker for a queue, which may have others.
     pub fn new(queue: Queue, runner: Box<dyn Runner>) -> Self {
-        Self { queue, runner, freed: FreeCounts::default(), stage: Stage::Waiting }
+        queue.shared().state().join();
+        Self { queue, runner, freed: FreeCounts::default(), stage: Stage::Waiting, is_lost: false }
     }
 
     /// Does one thing, without waiting for something to do.
@@ -106,7 +117,7 @@ impl Worker {
         let shared = self.queue.shared().clone();
         let asked = {
             let state = shared.state();
-            if state.closing {
+            if state.closing || self.is_lost {
                 return Step::Closed;
             }
             if self.is_idle(&state) {
@@ -147,7 +158,7 @@ impl Worker {
         };
         let run = catch_unwind(AssertUnwindSafe(|| self.runner.run(&job, &cancel, &mut narrator)));
         let messages = narrator.messages;
-        let outcome = run.unwrap_or_else(|panic| {
+        let mut outcome = run.unwrap_or_else(|panic| {
             let _ = catch_unwind(AssertUnwindSafe(|| self.runner.free(true, true)));
             failed_prompt("Panic", panic_text(panic.as_ref()))
         });
@@ -156,6 +167,17 @@ impl Worker {
             // If this cannot be written, the prompt counts as begun once, and begins again all the same.
             let _ = self.queue.call(move |keeper| keeper.give_back(sequence));
             return Step::Returned;
+        }
+        if let End::Failed(failure) = &mut outcome.end
+            && let Some(reason) = catch_unwind(AssertUnwindSafe(|| self.runner.lost())).unwrap_or_default()
+        {
+            self.leave(&reason);
+            let sequence = job.sequence;
+            if let Ok(true) = self.queue.call(move |keeper| keeper.hand_on(sequence)) {
+                shared.emit(&QueueEvent::HandedOn { job: &job });
+                return Step::HandedOn;
+            }
+            failure.message = format!("{reason}; {}", failure.message);
         }
         let entry = HistoryEntry::new(job.clone(), messages, outcome, self.queue.now_ms());
         self.stage = Stage::Ran(job, Arc::new(entry));
@@ -174,6 +196,18 @@ impl Worker {
         Step::Finished
     }
 
+    /// Counts no longer as one that runs prompts.
+    fn leave(&mut self, reason: &str) {
+        self.is_lost = true;
+        let shared = self.queue.shared();
+        let left = {
+            let mut state = shared.state();
+            state.leave(Some(reason.to_owned()));
+            state.worker_count
+        };
+        shared.emit(&QueueEvent::WorkerLost { reason, left });
+    }
+
     fn is_idle(&self, state: &State) -> bool {
         state.free == self.freed && state.claimable().is_none()
     }
@@ -190,6 +224,14 @@ impl Worker {
         let state = shared.state();
         if !state.closing {
             drop(shared.bell.wait_timeout(state, RETRY_PAUSE));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if !self.is_lost {
+            self.queue.shared().state().leave(None);
         }
     }
 }

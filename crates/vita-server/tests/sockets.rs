@@ -510,6 +510,55 @@ async fn two_prompts_that_run_at_once_are_told_apart() {
     threads.into_iter().for_each(vita_queue::WorkerThread::join);
 }
 
+/// Loses its card with every prompt.
+struct Lost;
+
+impl vita_queue::Runner for Lost {
+    fn run(
+        &mut self,
+        _: &vita_queue::Job,
+        _: &vita_base::Cancel,
+        _: &mut dyn vita_graph::Observer,
+    ) -> vita_graph::Outcome {
+        panic!("the launch failed")
+    }
+
+    fn lost(&mut self) -> Option<String> {
+        Some("cuda:0 no longer answers".into())
+    }
+
+    fn free(&mut self, _: bool, _: bool) {}
+}
+
+#[tokio::test]
+async fn a_lost_card_costs_its_prompt_nothing_while_another_works_and_the_last_one_is_said() {
+    let mut listening = Listening::new().await;
+    let mut client = listening.join("me").await;
+    let prompt = json!({ "prompt": image_prompt(), "client_id": "me", "prompt_id": "p" });
+    listening.server.submit(&prompt).await;
+    let queue = listening.server.app.queue.clone();
+    let mut lost = vita_queue::Worker::new(queue.clone(), Box::new(Lost));
+    assert_eq!([lost.step(), lost.step(), lost.step()], [Step::Claimed, Step::HandedOn, Step::Closed]);
+    listening.run_all();
+    let events = client.until_released().await;
+    let told = kinds(&events);
+    assert_eq!(told.iter().filter(|kind| **kind == "execution_start").count(), 2, "{told:?}");
+    assert!(told.contains(&"execution_success") && !told.contains(&"execution_error"), "{told:?}");
+
+    listening.server.submit(&prompt).await;
+    let mut last = vita_queue::Worker::new(queue.clone(), Box::new(Lost));
+    listening.server.worker = lost;
+    assert_eq!([last.step(), last.step(), last.step()], [Step::Claimed, Step::Ran, Step::Finished]);
+    let events = client.until_released().await;
+    let error = events.iter().find(|event| event["type"] == "execution_error").expect("an error");
+    let message = error["data"]["exception_message"].as_str().unwrap();
+    assert!(message.starts_with("cuda:0 no longer answers; ") && message.contains("the launch failed"), "{message}");
+    let refused = listening.server.post("/prompt", &prompt.to_string()).await;
+    assert_eq!(refused.status, 503);
+    let said = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert_eq!(said, "nothing is left to run prompts: cuda:0 no longer answers");
+}
+
 #[tokio::test]
 async fn log_lines_go_to_those_who_asked() {
     let listening = Listening::new().await;

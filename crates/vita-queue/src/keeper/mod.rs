@@ -213,6 +213,18 @@ impl Keeper {
         Ok(())
     }
 
+    /// Puts a running prompt back for another worker, unless none is left or it was handed on before. Says whether
+    /// it did.
+    pub fn hand_on(&mut self, sequence: u64) -> Result<bool, QueueError> {
+        {
+            let mut state = self.shared.state();
+            if state.worker_count == 0 || !state.handed_on.insert(sequence) {
+                return Ok(false);
+            }
+        }
+        self.give_back(sequence).map(|()| true)
+    }
+
     /// Removes pending prompts.
     pub fn remove_pending(&mut self, unwanted: impl Fn(&Job) -> bool) -> Result<usize, QueueError> {
         let sequences: Vec<u64> =
@@ -255,7 +267,7 @@ impl Keeper {
 
     fn submit(&mut self, group: Vec<(Job, Place, Answer)>) {
         self.save_unsaved();
-        let (closing, counter, jobs) = {
+        let (refusal, counter, jobs) = {
             let mut state = self.shared.state();
             let mut jobs = Vec::with_capacity(group.len());
             for (mut job, place, answer) in group {
@@ -264,17 +276,18 @@ impl Keeper {
                 state.sequence_next += 1;
                 jobs.push((Arc::new(job), answer));
             }
-            (state.closing, state.counter, jobs)
+            let stranded = || state.stranded.clone().map(|reason| QueueError::NoWorker { reason });
+            let refusal = if state.closing { Some(QueueError::Closed) } else { stranded() };
+            (refusal, state.counter, jobs)
         };
-        let written = if closing {
-            Err(QueueError::Closed)
-        } else {
-            self.write(Operation::Submit, |write| {
+        let written = match refusal {
+            Some(refusal) => Err(refusal),
+            None => self.write(Operation::Submit, |write| {
                 for (job, _) in &jobs {
                     write.insert(job)?;
                 }
                 write.set_counter(counter)
-            })
+            }),
         };
         if let Err(error) = written {
             jobs.into_iter().for_each(|(_, answer)| answer(Err(error.clone())));

@@ -24,6 +24,12 @@ pub struct State {
     pub running: Vec<Running>,
     /// Those that run with no other beside them: the process ended too often while they ran, and others with them.
     pub suspects: BTreeSet<u64>,
+    /// Those that a worker handed on when it was lost. A second one does not: the prompt may be the reason.
+    pub handed_on: BTreeSet<u64>,
+    /// Workers that can run prompts.
+    pub worker_count: usize,
+    /// Why there is none any more, where the last one was lost.
+    pub stranded: Option<String>,
     pub history: History,
     /// How often workers were asked to free memory.
     pub free: FreeCounts,
@@ -57,6 +63,9 @@ impl State {
             closing: false,
             running: Vec::new(),
             suspects: BTreeSet::new(),
+            handed_on: BTreeSet::new(),
+            worker_count: 0,
+            stranded: None,
             history: History::new(history_memory_bytes),
             free: FreeCounts::default(),
             trouble: None,
@@ -133,6 +142,20 @@ impl State {
         self.suspects.remove(&sequence);
         let at = self.running.iter().position(|running| running.job.sequence == sequence)?;
         Some(self.running.remove(at))
+    }
+
+    /// A worker is there.
+    pub fn join(&mut self) {
+        self.worker_count += 1;
+        self.stranded = None;
+    }
+
+    /// A worker is gone, for a reason if it was lost.
+    pub fn leave(&mut self, lost: Option<String>) {
+        self.worker_count -= 1;
+        if self.worker_count == 0 {
+            self.stranded = lost;
+        }
     }
 
     pub fn set_paused(&mut self, paused: bool) {

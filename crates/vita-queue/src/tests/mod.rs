@@ -2,6 +2,7 @@
 
 mod crashes;
 mod failures;
+mod lost;
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -157,6 +158,8 @@ fn listen(queue: &Queue) -> Arc<Mutex<Vec<String>>> {
             QueueEvent::Node { job, at_ms, event } => format!("{} at {at_ms}: {event:?}", job.id),
             QueueEvent::Finished { job, entry } => format!("finished {}: {}", job.id, ending(entry)),
             QueueEvent::Released { job } => format!("released {}", job.id),
+            QueueEvent::HandedOn { job } => format!("handed on {}", job.id),
+            QueueEvent::WorkerLost { reason, left } => format!("lost: {reason}, {left} left"),
             QueueEvent::Trouble { message } => format!("trouble: {message}"),
             QueueEvent::Recovered => "recovered".into(),
         };

@@ -68,7 +68,7 @@ fn trouble_status(error: &QueueError) -> StatusCode {
     match error {
         QueueError::EmptyId | QueueError::Number(_) => StatusCode::BAD_REQUEST,
         QueueError::Write { full: true, .. } => StatusCode::INSUFFICIENT_STORAGE,
-        QueueError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        QueueError::Closed | QueueError::NoWorker { .. } => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -153,6 +153,11 @@ impl Subscriber for Hub {
     fn on_event(&self, event: &QueueEvent<'_>) {
         match event {
             QueueEvent::Trouble { message } => tracing::error!("{message}"),
+            QueueEvent::WorkerLost { reason, left: 0 } => {
+                tracing::error!("{reason}. Nothing is left to run prompts: what waits runs after the next start");
+            }
+            QueueEvent::WorkerLost { reason, left } => tracing::error!("{reason}. Workers left: {left}"),
+            QueueEvent::HandedOn { job } => tracing::info!("Prompt {} goes to the next free worker.", job.id),
             QueueEvent::Recovered => tracing::info!("The queue can be written again."),
             QueueEvent::Finished { job, entry } => log_end(job, entry),
             _ => {}

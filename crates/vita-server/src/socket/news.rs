@@ -31,6 +31,8 @@ pub(crate) enum News {
     Ended { job: Arc<Job>, entry: Arc<HistoryEntry> },
     /// The worker is done with a prompt.
     Released { job: Arc<Job> },
+    /// A prompt waits again, for another worker.
+    HandedOn { job: Arc<Job> },
     /// A line for people.
     Log(crate::logs::LogEntry),
 }
@@ -44,7 +46,8 @@ impl News {
             QueueEvent::Node { job, at_ms, event } => return Some(Self::of_node(Arc::clone(job), *at_ms, event)),
             QueueEvent::Finished { job, entry } => Self::Ended { job: Arc::clone(job), entry: Arc::clone(entry) },
             QueueEvent::Released { job } => Self::Released { job: Arc::clone(job) },
-            QueueEvent::Trouble { .. } | QueueEvent::Recovered => return None,
+            QueueEvent::HandedOn { job } => Self::HandedOn { job: Arc::clone(job) },
+            QueueEvent::WorkerLost { .. } | QueueEvent::Trouble { .. } | QueueEvent::Recovered => return None,
         })
     }
 

@@ -81,6 +81,11 @@ impl Teller<'_> {
                 self.shared.clear_running(job.sequence);
                 self.to_client(&job, "executing", Lane::Kept, || json!({ "node": null, "prompt_id": &*job.id }));
             }
+            // To its page it goes on: the next worker's start comes soon, and the end is told once.
+            News::HandedOn { job } => {
+                self.nodes.remove(&job.sequence);
+                self.shared.clear_running(job.sequence);
+            }
             News::Log(entry) => self.shared.to_log_readers(&entry),
         }
     }
