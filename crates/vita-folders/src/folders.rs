@@ -12,6 +12,7 @@ use crate::category::{self, Category};
 use crate::error::{Error, Result};
 use crate::extra_paths;
 use crate::listing::{Listed, Listing};
+use crate::reservations::Reservations;
 use crate::safe_name::SafeName;
 use crate::save_path::{SavePath, SaveRequest};
 
@@ -76,6 +77,7 @@ pub struct Folders {
     /// Category, then the name as it is offered, then the file behind it.
     aliases: IndexMap<String, IndexMap<String, PathBuf>>,
     listings: Mutex<HashMap<String, Arc<Listing>>>,
+    reservations: Reservations,
 }
 
 impl Folders {
@@ -107,6 +109,7 @@ impl Folders {
             categories,
             aliases: IndexMap::new(),
             listings: Mutex::new(HashMap::new()),
+            reservations: Reservations::default(),
         })
     }
 
@@ -282,12 +285,12 @@ impl Folders {
         Err(Error::NotFound { category: place.name().into(), name: annotated.name.into(), searched })
     }
 
-    /// The next free name of a result in a place.
+    /// The next free name of a result in a place. Nobody else gets it as long as the path is held.
     ///
     /// # Errors
-    /// As [`SavePath::next`].
+    /// A prefix that would leave the directory, or a folder that cannot be made or read.
     pub fn save_path(&self, place: Place, request: &SaveRequest<'_>) -> Result<SavePath> {
-        SavePath::next(self.place(place), request)
+        SavePath::next(self.place(place), request, &self.reservations)
     }
 
     /// The names of the files at the top of a place, sorted; hidden ones are left out.

@@ -18,6 +18,7 @@ mod folders;
 mod listing;
 mod partial_file;
 pub mod python;
+mod reservations;
 mod safe_name;
 mod save_path;
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::reservations::{Reservation, Reservations};
 use crate::safe_name::{SafeName, UnsafeName};
 
 /// Local time of day, as the caller's clock shows it.
@@ -46,10 +47,12 @@ pub struct SaveRequest<'a> {
     pub now: LocalTime,
     /// Whose pattern.
     pub naming: Naming,
+    /// How many numbers in a row.
+    pub count: u64,
 }
 
-/// Where a result goes, and its number. The folder exists.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a result goes, and its number. The folder exists, and the numbers are nobody else's until this is dropped.
+#[derive(Debug)]
 pub struct SavePath {
     /// The folder on disk.
     pub folder: PathBuf,
@@ -60,6 +63,7 @@ pub struct SavePath {
     /// The first free number.
     pub counter: u64,
     naming: Naming,
+    _reservation: Reservation,
 }
 
 /// Larger numbers are ignored: JavaScript could not hold them.
@@ -70,14 +74,16 @@ impl SavePath {
     ///
     /// # Errors
     /// A prefix that would leave the directory, or a folder that cannot be made or read.
-    pub fn next(base: &Path, request: &SaveRequest<'_>) -> Result<Self> {
+    pub(crate) fn next(base: &Path, request: &SaveRequest<'_>, reservations: &Reservations) -> Result<Self> {
         let prefix = replace_tokens(request);
         let name = SafeName::folder(&prefix).map_err(|error| UnsafeName { name: request.prefix.into(), ..error })?;
         let (subfolder, stem) = (name.parent().to_owned(), name.file_name().to_owned());
         let folder = SafeName::folder(&subfolder)?.under(base);
         fs::create_dir_all(&folder).map_err(|source| Error::io("create", &folder, source))?;
-        let counter = next_counter(&folder, &stem, request.naming)?;
-        Ok(Self { folder, subfolder, stem, counter, naming: request.naming })
+        let naming = request.naming;
+        let free = || next_counter(&folder, &stem, naming);
+        let (counter, reservation) = reservations.take(&folder, &stem, request.count, free)?;
+        Ok(Self { folder, subfolder, stem, counter, naming, _reservation: reservation })
     }
 
     /// The name of the result with this number: `ComfyUI_00001_.png` (`extension` is `png`).
@@ -155,7 +161,12 @@ mod tests {
     const NOW: LocalTime = LocalTime { year: 2031, month: 2, day: 3, hour: 4, minute: 5, second: 6 };
 
     fn next(base: &Path, prefix: &str, naming: Naming) -> Result<SavePath> {
-        SavePath::next(base, &SaveRequest { prefix, width: 832, height: 480, now: NOW, naming })
+        next_of(&Reservations::default(), base, prefix, naming, 1)
+    }
+
+    fn next_of(reservations: &Reservations, base: &Path, prefix: &str, naming: Naming, count: u64) -> Result<SavePath> {
+        let request = SaveRequest { prefix, width: 832, height: 480, now: NOW, naming, count };
+        SavePath::next(base, &request, reservations)
     }
 
     #[test]
@@ -199,6 +210,24 @@ mod tests {
         check(Naming::Vhs, &["clip_00001.png", "clip_00001.mp4", "CLIP_00002-audio.MP4"], 3);
         check(Naming::Vhs, &["clip_00005_.png"], 6);
         check(Naming::Vhs, &["clip_00005", "clip_00005_2.png", "clip_x5.png"], 1);
+    }
+
+    #[test]
+    fn numbers_in_use_are_nobody_elses() {
+        let base = tempfile::tempdir().unwrap();
+        let reservations = Reservations::default();
+        let next = |prefix, count| next_of(&reservations, base.path(), prefix, Naming::Core, count).unwrap();
+        let (batch, other) = (next("clip", 3), next("other", 1));
+        let second = next("clip", 1);
+        assert_eq!((batch.counter, other.counter, second.counter), (1, 1, 4));
+        // The second one is done before the first.
+        fs::write(second.path("png"), "").unwrap();
+        drop(second);
+        assert_eq!(next("clip", 1).counter, 5);
+        // What was not used is free again.
+        fs::remove_file(base.path().join("clip_00004_.png")).unwrap();
+        drop(batch);
+        assert_eq!(next("clip", 1).counter, 1);
     }
 
     #[test]

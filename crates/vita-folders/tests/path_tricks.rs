@@ -76,7 +76,7 @@ fn no_call_of_folders_leaves_its_directory() {
                 panic!("{name:?} is {path:?}");
             }
         }
-        let request = SaveRequest { prefix: &trick, width: 1, height: 1, now, naming: Naming::Core };
+        let request = SaveRequest { prefix: &trick, width: 1, height: 1, now, naming: Naming::Core, count: 1 };
         if let Ok(path) = folders.save_path(Place::Output, &request) {
             assert!(inside(&path.folder), "{trick:?} is {path:?}");
         }

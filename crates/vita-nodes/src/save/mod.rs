@@ -15,7 +15,7 @@ use crate::studio::Studio;
 pub(crate) use pictures::{Target, save_pictures};
 pub(crate) use python_json::dumps;
 
-/// The next free name of a result. `size` is width and height.
+/// The next free name of a result, nobody else's until the path is dropped. `size` is width and height.
 ///
 /// # Errors
 /// A prefix that would leave the directory, or a folder that cannot be written.
@@ -26,9 +26,24 @@ pub(crate) fn next_path(
     prefix: &str,
     size: [usize; 2],
 ) -> Result<SavePath, NodeError> {
+    next_paths(context, place, naming, prefix, size, 1)
+}
+
+/// The first of so many free names in a row.
+///
+/// # Errors
+/// As [`next_path`].
+fn next_paths(
+    context: &Context<'_>,
+    place: Place,
+    naming: Naming,
+    prefix: &str,
+    size: [usize; 2],
+    count: u64,
+) -> Result<SavePath, NodeError> {
     let studio: &Studio = context.host();
     let [width, height] = size.map(|side| side as u32);
-    let request = SaveRequest { prefix, width, height, now: studio.now(), naming };
+    let request = SaveRequest { prefix, width, height, now: studio.now(), naming, count };
     studio.folders.save_path(place, &request).map_err(|error| NodeError::of(&error))
 }
 

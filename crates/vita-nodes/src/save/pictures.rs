@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 use vita_folders::{Naming, Place};
 use vita_graph::{Context, NodeError};
 
-use super::{next_path, texts, write_file};
+use super::{next_paths, texts, write_file};
 use crate::data::Image;
 use crate::pictures::{PngOptions, encode_png};
 use crate::studio::studio;
@@ -39,10 +39,13 @@ pub(crate) fn save_pictures(
     let size = [image.width(), image.height()];
     let count = image.count() as u64;
     let studio = studio(context.host);
+    // Held until the last picture is written.
+    let mut path = None;
     let (place, level, folder, subfolder, stem, first) = match target {
         Target::Results { prefix } => {
-            let path = next_path(context, Place::Output, Naming::Core, prefix, size)?;
-            (Place::Output, RESULT_LEVEL, path.folder, path.subfolder, path.stem, path.counter)
+            let path = path.insert(next_paths(context, Place::Output, Naming::Core, prefix, size, count)?);
+            let (folder, subfolder, stem) = (path.folder.clone(), path.subfolder.clone(), path.stem.clone());
+            (Place::Output, RESULT_LEVEL, folder, subfolder, stem, path.counter)
         }
         Target::Previews { level } => {
             let folder = studio.folders.temp().to_owned();
