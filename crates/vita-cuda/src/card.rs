@@ -68,6 +68,12 @@ impl Card {
         }
     }
 
+    /// Why the card answers nothing any more, if so: asks it. A card that failed once in this way answers no later
+    /// call of this process either.
+    pub fn lost(&self) -> Option<Error> {
+        self.machine().synchronize().err().filter(Error::is_device_lost)
+    }
+
     /// [`linear`], by whichever is fastest here; `call.bias` is set from `bias`.
     ///
     /// # Panics

@@ -19,6 +19,12 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// A driver that is there and does not start.
+    #[error("the NVIDIA driver does not start: {reason}")]
+    DriverBroken {
+        /// What it or the system said.
+        reason: String,
+    },
     /// A driver, and no card that it knows.
     #[error("the NVIDIA driver sees no card")]
     NoDevice,
@@ -120,9 +126,10 @@ pub enum Error {
     },
     /// Not enough memory on the card, or under the budget.
     #[error(
-        "no room on the card for {}: {} in use, {} kept for reuse, budget {}, {} free on the card",
+        "no room on the card for {}: {} in use, {} kept for reuse, budget {}, {} of {} free on the card{}",
         bytes_text(*asked_bytes), bytes_text(*live_bytes), bytes_text(*idle_bytes),
-        budget_bytes.map_or("none".into(), bytes_text), bytes_text(*free_bytes)
+        budget_bytes.map_or("none".into(), bytes_text), bytes_text(*free_bytes), bytes_text(*total_bytes),
+        of_others(self).map_or(String::new(), |bytes| format!(", {} taken by others", bytes_text(bytes)))
     )]
     OutOfMemory {
         /// What was asked for.
@@ -135,6 +142,8 @@ pub enum Error {
         budget_bytes: Option<u64>,
         /// Free on the card, other processes counted.
         free_bytes: u64,
+        /// All of the card's memory.
+        total_bytes: u64,
     },
     /// Something this card or machine cannot do.
     #[error("{what} is not possible on {on}")]
@@ -178,6 +187,11 @@ impl Error {
             "CUDA_ERROR_NVLINK_UNCORRECTABLE",
             "CUDA_ERROR_DEVICE_UNAVAILABLE",
             "CUDA_ERROR_CONTEXT_IS_DESTROYED",
+            "CUDA_ERROR_INVALID_CONTEXT",
+            "CUDA_ERROR_NO_DEVICE",
+            "CUDA_ERROR_EXTERNAL_DEVICE",
+            "CUDA_ERROR_CONTAINED",
+            "CUDA_ERROR_ASSERT",
             "CUDA_ERROR_UNKNOWN",
         ]
         .contains(&name.as_str())
@@ -188,6 +202,9 @@ impl Hint for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoDriver { .. } => "install NVIDIA's driver; without one everything runs on the processor".into(),
+            Self::DriverBroken { .. } => {
+                "look at `nvidia-smi`; a driver that was updated works when the machine was started again".into()
+            }
             Self::NoDevice => {
                 "check `nvidia-smi` and CUDA_VISIBLE_DEVICES; without a card everything runs on the processor".into()
             }
@@ -203,8 +220,13 @@ impl Hint for Error {
             Self::DriverTooOld { library, driver, .. } => {
                 format!("update the driver, or run `pip install {}`", library.package(Some(*driver)))
             }
+            Self::OutOfMemory { .. } if of_others(self).is_some() => {
+                "close what else is on the card, which `nvidia-smi` lists, or use fewer frames, a smaller size, a \
+                 quantised model or more --blocks-to-swap"
+                    .into()
+            }
             Self::OutOfMemory { .. } => {
-                "use fewer frames, a smaller size or a quantised model, or close what else is on the card".into()
+                "use fewer frames, a smaller size, a quantised model or more --blocks-to-swap".into()
             }
             Self::Driver { .. } if self.is_device_lost() => "look at `nvidia-smi` and `dmesg`, then start again".into(),
             Self::Compile { .. }
@@ -216,11 +238,42 @@ impl Hint for Error {
     }
 }
 
+/// What a driver itself keeps on a card for each process, at most.
+const OVERHEAD_BYTES: u64 = 1 << 30;
+
+/// What other processes have of a card that is full, if it is more than the driver's own.
+fn of_others(error: &Error) -> Option<u64> {
+    let Error::OutOfMemory { live_bytes, idle_bytes, free_bytes, total_bytes, .. } = error else { return None };
+    let known_bytes = live_bytes + idle_bytes + free_bytes;
+    total_bytes.checked_sub(known_bytes).filter(|others| *others > OVERHEAD_BYTES)
+}
+
 #[cfg(test)]
 mod tests {
     use vita_base::Report;
 
     use super::*;
+
+    #[test]
+    fn a_full_card_says_who_has_it() {
+        const GIB: u64 = 1 << 30;
+        for (live_bytes, free_bytes, who, what) in [
+            (4 * GIB, GIB, ", 1.00 GiB of 24.0 GiB free on the card, 19.0 GiB taken by others", "close what else"),
+            (22 * GIB, GIB, ", 1.00 GiB of 24.0 GiB free on the card", "use fewer frames"),
+        ] {
+            let total_bytes = 24 * GIB;
+            let error = Error::OutOfMemory {
+                asked_bytes: 2 * GIB,
+                live_bytes,
+                idle_bytes: 0,
+                budget_bytes: None,
+                free_bytes,
+                total_bytes,
+            };
+            assert!(error.to_string().ends_with(who), "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.starts_with(what)), "{:?}", error.hint());
+        }
+    }
 
     #[test]
     fn messages_say_what_to_do() {
@@ -255,6 +308,11 @@ mod tests {
                     message: "no engine".into(),
                 },
                 "error: cuDNN refused cudnnBackendFinalize: CUDNN_STATUS_NOT_SUPPORTED (3000): no engine",
+            ),
+            (
+                Error::DriverBroken { reason: "system has unsupported display driver".into() },
+                "error: the NVIDIA driver does not start: system has unsupported display driver\n\n\
+                 hint: look at `nvidia-smi`; a driver that was updated works when the machine was started again",
             ),
             (
                 Error::NoSuchDevice { index: 3, count: 2 },

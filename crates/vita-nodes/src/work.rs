@@ -65,7 +65,11 @@ pub(crate) fn node_error(error: Error) -> NodeError {
     if matches!(error, Error::Cancelled) {
         return NodeError::Interrupted;
     }
-    let is_memory = matches!(error, Error::Memory { .. });
+    let is_memory = match &error {
+        Error::Memory { .. } => true,
+        Error::Card(failure) => failure.is_shortage(),
+        _ => false,
+    };
     match NodeError::of(&error) {
         NodeError::Failed { message, hint, .. } if is_memory => {
             NodeError::Failed { kind: "OutOfMemoryError", message, hint }

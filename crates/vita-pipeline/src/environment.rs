@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vita_base::Cancel;
 use vita_ops::Card;
-use vita_tensor::Tensor;
+use vita_tensor::{Failure, Tensor};
 
 use crate::Error;
 use crate::memory::StageMemory;
@@ -24,6 +24,14 @@ pub struct Environment<'a> {
     /// Keeps loaded networks, and bounds the memory of all work.
     pub residency: &'a Residency,
 }
+
+/// How a network comes into memory, and from there to a card.
+pub(crate) struct Loading<'a, N> {
+    pub load: &'a dyn Fn() -> Result<N, Error>,
+    pub to_card: ToCard<'a, N>,
+}
+
+type ToCard<'a, N> = &'a dyn Fn(&N, &Arc<Card>) -> Result<N, Failure>;
 
 /// A stage that is running.
 pub(crate) struct Current {
@@ -117,6 +125,50 @@ impl Environment<'_> {
         self.end(loading);
         self.residency.keep(id, memory.weight_bytes, network.clone());
         Ok(network)
+    }
+
+    /// Loads a network and has it work. Where the card has no room for either, all other networks leave it and both are
+    /// done again; where there is no room even so, they are done on the processor.
+    ///
+    /// # Errors
+    /// Of `load` and `work`.
+    pub(crate) fn with_network<N: Send + Sync + 'static, T>(
+        &mut self,
+        id: &NetworkId,
+        memory: StageMemory,
+        network: Loading<'_, N>,
+        mut work: impl FnMut(&mut Self, &N) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let Loading { load, to_card } = network;
+        let mut attempt = |environment: &mut Self| {
+            let network = environment.network(id, memory, 1, |environment, _| {
+                let network = load()?;
+                Ok(match environment.card() {
+                    Some(card) => to_card(&network, card)?,
+                    None => network,
+                })
+            })?;
+            work(environment, &network)
+        };
+        let mut done = attempt(self);
+        let is_short = |done: &Result<T, Error>| done.as_ref().is_err_and(Error::is_shortage);
+        if self.card().is_none() || !is_short(&done) {
+            return done;
+        }
+        if self.residency.unload_others(id) {
+            done = attempt(self);
+        }
+        match done {
+            Err(shortage) if shortage.is_shortage() => {
+                self.residency.unload_all();
+                self.warn(format!("the {} works on the processor: {shortage}", id.part()));
+                let mut loading = self.begin(Stage::Loading, 1);
+                let network = load()?;
+                self.step(&mut loading);
+                work(self, &network)
+            }
+            done => done,
+        }
     }
 
     fn report(&mut self, current: &Current) {

@@ -299,12 +299,14 @@ pub enum Error {
         expected: usize,
     },
     /// A request that does not fit in memory.
-    #[error("this run needs about {}, and {} are free", bytes_text(*needed_bytes), bytes_text(*free_bytes))]
+    #[error("this run needs about {}, and {}", bytes_text(*needed_bytes), free_text(*free_bytes, *card_bytes))]
     Memory {
         /// At its largest moment.
         needed_bytes: u64,
-        /// What there is.
+        /// What there is, under the budget.
         free_bytes: u64,
+        /// All memory of the card, where it is the card's that counts.
+        card_bytes: Option<u64>,
         /// The stage of the largest moment.
         stage: Stage,
         /// What would fit, where someone looked for it.
@@ -359,6 +361,17 @@ pub enum Error {
     /// Whoever takes the frames could not.
     #[error("cannot write the frames: {0}")]
     Sink(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// Whether less work at once, or fewer networks where it is done, may help.
+    pub(crate) fn is_shortage(&self) -> bool {
+        match self {
+            Self::Card(failure) => failure.is_shortage(),
+            Self::Memory { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 impl From<vita_models::wan::Error> for Error {
@@ -432,6 +445,9 @@ impl Hint for Error {
             Self::ImageLatent { .. } => Some("prepare the image for the size and frames of the latent".into()),
             Self::PromptWidth { .. } => Some("take the text encoder of the same system".into()),
             Self::ClipWidth { .. } => Some("take the CLIP vision encoder of the same system".into()),
+            Self::Memory { free_bytes, card_bytes: Some(all), fits: None, .. } if free_bytes * 2 < *all => Some(
+                "close what else is on the card, which `nvidia-smi` lists, or take fewer frames, a smaller size or a quantised model".into(),
+            ),
             Self::Memory { fits: None, .. } => Some("take fewer frames, a smaller size or a smaller model".into()),
             Self::Memory { stage, fits: Some(fits), .. } => Some(match (fits.frames, fits.size) {
                 (None, None) => {
@@ -471,6 +487,14 @@ impl Hint for Error {
             }
             _ => None,
         }
+    }
+}
+
+fn free_text(free_bytes: u64, card_bytes: Option<u64>) -> String {
+    let free = bytes_text(free_bytes);
+    match card_bytes {
+        Some(all) => format!("{free} of the card's {} may be taken", bytes_text(all)),
+        None => format!("{free} are free"),
     }
 }
 

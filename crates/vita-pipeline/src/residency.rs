@@ -84,7 +84,7 @@ impl Residency {
         }
     }
 
-    /// The same for networks that work on a card; what may be taken is the card's memory.
+    /// The same for networks that work on a card; what may be taken is the card's memory, as far as others leave it.
     #[must_use]
     pub fn on_card(self, card: Arc<Card>) -> Self {
         Self { card: Some(card), ..self }
@@ -95,9 +95,27 @@ impl Residency {
         self.card.as_ref()
     }
 
-    /// Bytes that may be taken in all: loaded networks, and what they work on.
+    /// Bytes that may be taken in all: loaded networks, and what they work on. Of a card no more than is free there or
+    /// taken by this program already.
     pub fn memory_bytes_max(&self) -> Option<u64> {
-        self.lock().memory_bytes_max
+        self.limit(&self.lock())
+    }
+
+    fn limit(&self, inner: &Inner) -> Option<u64> {
+        let there = self.card.as_ref().and_then(|card| {
+            // One that does not answer is told of by the work that finds out.
+            let free_bytes = card.machine().free_bytes().ok()?;
+            Some(free_bytes + card.pool().stats().held_bytes)
+        });
+        match (inner.memory_bytes_max, there) {
+            (Some(most), Some(there)) => Some(most.min(there)),
+            (most, there) => most.or(there),
+        }
+    }
+
+    /// All memory of the card, if networks work on one.
+    pub(crate) fn card_bytes(&self) -> Option<u64> {
+        self.card.as_ref().map(|card| card.machine().properties().total_bytes)
     }
 
     /// Changes the bound; it counts from the next network on.
@@ -126,10 +144,15 @@ impl Residency {
         self.release_idle();
     }
 
-    /// Unloads every network but one.
-    pub(crate) fn unload_others(&self, id: &NetworkId) {
-        self.lock().networks.retain(|loaded| loaded.id == *id);
+    /// Unloads every network but one. False if there was no other.
+    pub(crate) fn unload_others(&self, id: &NetworkId) -> bool {
+        let mut inner = self.lock();
+        let count = inner.networks.len();
+        inner.networks.retain(|loaded| loaded.id == *id);
+        let any = inner.networks.len() < count;
+        drop(inner);
         self.release_idle();
+        any
     }
 
     /// Gives memory that nothing lies in back to the system, and the card's to the card.
@@ -180,13 +203,14 @@ impl Residency {
             inner.networks.clear();
         }
         let needed_bytes = BASE_BYTES + memory.bytes();
-        if let Some(free_bytes) = inner.memory_bytes_max {
+        if let Some(free_bytes) = self.limit(&inner) {
             while needed_bytes + inner.bytes() > free_bytes && !inner.networks.is_empty() {
                 let gone = inner.networks.remove(0);
                 tracing::debug!("unloads {} ({})", gone.id.name, gone.id.part);
             }
             if needed_bytes > free_bytes {
-                return Err(Error::Memory { needed_bytes, free_bytes, stage: memory.stage, fits: None });
+                let (stage, card_bytes) = (memory.stage, self.card_bytes());
+                return Err(Error::Memory { needed_bytes, free_bytes, card_bytes, stage, fits: None });
             }
         }
         let network = found.as_ref().and_then(|loaded| loaded.network.clone().downcast().ok());
@@ -238,6 +262,11 @@ enum FileId {
 impl NetworkId {
     pub fn new(checkpoint: &Checkpoint, part: &'static str) -> Self {
         Self { file: FileId::of(checkpoint), name: checkpoint.name().into(), part, checkpoint: checkpoint.clone() }
+    }
+
+    /// What of its file it is.
+    pub fn part(&self) -> &'static str {
+        self.part
     }
 
     /// Another network of the same file.

@@ -325,7 +325,14 @@ mod tests {
         }
         // No room is of the moment.
         let full = || {
-            Some(Error::OutOfMemory { asked_bytes: 1, live_bytes: 0, idle_bytes: 0, budget_bytes: None, free_bytes: 0 })
+            Some(Error::OutOfMemory {
+                asked_bytes: 1,
+                live_bytes: 0,
+                idle_bytes: 0,
+                budget_bytes: None,
+                free_bytes: 0,
+                total_bytes: 1,
+            })
         };
         let bench = Bench::new(AttentionBy::Cudnn, 5.0, full);
         assert_eq!([bench.calls(100, 512).unwrap(), bench.calls(100, 512).unwrap()], [[1, 1], [1, 1]]);

@@ -67,19 +67,19 @@ impl Driver {
     /// Finds and starts the driver.
     ///
     /// # Errors
-    /// [`Error::NoDriver`] with the reason, or [`Error::NoDevice`].
+    /// [`Error::NoDriver`] or [`Error::DriverBroken`] with the reason, or [`Error::NoDevice`].
     pub fn open(search: &Search) -> Result<Self> {
         // Opened here first: the bindings panic where the library is missing, and find it loaded where it is not.
-        let found = search.open(Library::Driver, None).map_err(|error| Error::NoDriver {
-            reason: match error {
-                Error::LibraryMissing { .. } => format!("`{}` was not found", Library::Driver.system_names()[0]),
-                other => other.to_string(),
-            },
+        let found = search.open(Library::Driver, None).map_err(|error| match error {
+            Error::LibraryMissing { .. } => {
+                Error::NoDriver { reason: format!("`{}` was not found", Library::Driver.system_names()[0]) }
+            }
+            other => Error::DriverBroken { reason: other.to_string() },
         })?;
         match result::init() {
             Ok(()) => {}
             Err(error) if error.0 == sys::CUresult::CUDA_ERROR_NO_DEVICE => return Err(Error::NoDevice),
-            Err(error) => return Err(Error::NoDriver { reason: words(error.0).1 }),
+            Err(error) => return Err(Error::DriverBroken { reason: words(error.0).1 }),
         }
         let mut number = 0;
         // SAFETY: valid for writing.
@@ -220,6 +220,7 @@ impl Machine for Gpu {
                 idle_bytes: 0,
                 budget_bytes: None,
                 free_bytes: self.free_bytes().unwrap_or(0),
+                total_bytes: self.properties.total_bytes,
             }),
             Err(error) => Err(refused("cuMemAlloc", error.0)),
         }

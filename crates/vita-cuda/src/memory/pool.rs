@@ -236,6 +236,7 @@ impl Pool {
             idle_bytes: state.stats.held_bytes - state.stats.live_bytes,
             budget_bytes: state.budget_bytes,
             free_bytes: self.0.machine.free_bytes().unwrap_or(0),
+            total_bytes: self.0.machine.properties().total_bytes,
         }
     }
 
@@ -338,6 +339,7 @@ mod tests {
                     idle_bytes: 0,
                     budget_bytes: None,
                     free_bytes: 0,
+                    total_bytes: self.properties.total_bytes,
                 });
             }
             *used += bytes;
@@ -378,7 +380,7 @@ mod tests {
         let a = pool.allocate(60 * MIB).unwrap();
         let error = pool.allocate(60 * MIB).unwrap_err();
         let text = "no room on the card for 60.0 MiB: 60.0 MiB in use, 0 B kept for reuse, budget 100 MiB, \
-                    940 MiB free on the card";
+                    940 MiB of 0.98 GiB free on the card";
         assert_eq!(error.to_string(), text);
         assert!(error.is_out_of_memory());
         drop(a);

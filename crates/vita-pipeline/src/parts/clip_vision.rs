@@ -9,7 +9,7 @@ use vita_weights::{Checkpoint, Role};
 
 use super::Part;
 use crate::Error;
-use crate::environment::Environment;
+use crate::environment::{Environment, Loading};
 use crate::memory::StageMemory;
 use crate::progress::Stage;
 use crate::residency::Residency;
@@ -62,24 +62,20 @@ impl ClipVision {
     pub fn encode(&self, pictures: &Tensor, crop: Crop, environment: &mut Environment) -> Result<ClipFeatures, Error> {
         crate::resize::check_pictures(pictures)?;
         let part = &self.0;
-        let load = |environment: &mut Environment, _: &mut _| {
-            let encoder = clip_vision::ClipVision::load(&part.weights)?;
-            Ok(match environment.card() {
-                Some(card) => encoder.to_card(card)?,
-                None => encoder,
-            })
-        };
-        let encoder = environment.network(&part.id, self.memory(), 1, load)?;
-        let count = pictures.dims()[0];
-        let mut stage = environment.begin(Stage::Image, count);
-        let mut features = Vec::with_capacity(count);
-        for index in 0..count {
-            environment.check()?;
-            features.push(encoder.encode(&pictures.select(0, index), crop)?.to_host()?);
-            environment.step(&mut stage);
-        }
-        environment.end(stage);
-        Ok(below_each_other(&features.iter().collect::<Vec<_>>()))
+        let load = || Ok(clip_vision::ClipVision::load(&part.weights)?);
+        let network = Loading { load: &load, to_card: &clip_vision::ClipVision::to_card };
+        environment.with_network(&part.id, self.memory(), network, |environment, encoder| {
+            let count = pictures.dims()[0];
+            let mut stage = environment.begin(Stage::Image, count);
+            let mut features = Vec::with_capacity(count);
+            for index in 0..count {
+                environment.check()?;
+                features.push(encoder.encode(&pictures.select(0, index), crop)?.to_host()?);
+                environment.step(&mut stage);
+            }
+            environment.end(stage);
+            Ok(below_each_other(&features.iter().collect::<Vec<_>>()))
+        })
     }
 
     /// What encoding takes.

@@ -10,7 +10,7 @@ use vita_tokenizer::{PromptOptions, PromptTokens, Tokenizer};
 use vita_weights::{Checkpoint, Role, Weights};
 
 use super::{Part, TextRows};
-use crate::environment::{Environment, proceed};
+use crate::environment::{Environment, Loading, proceed};
 use crate::frame::is_finite;
 use crate::memory::StageMemory;
 use crate::progress::Stage;
@@ -117,22 +117,19 @@ impl TextEncoder {
 
         let Opened { part, .. } = &*self.0;
         let memory = self.memory(token_count);
-        let encoder = environment.network(&part.id, memory, 1, |environment, _| {
-            let encoder = Umt5::load(&part.weights)?;
-            Ok(match environment.card() {
-                Some(card) => encoder.to_card(card)?,
-                None => encoder,
-            })
+        let network = Loading { load: &|| Ok(Umt5::load(&part.weights)?), to_card: &Umt5::to_card };
+        let mut rows = environment.with_network(&part.id, memory, network, |environment, encoder| {
+            let mut stage = environment.begin(Stage::Text, part.config.layers);
+            let watch = &mut |_| {
+                environment.step(&mut stage);
+                proceed(environment.cancel)
+            };
+            let ControlFlow::Continue(rows) = encoder.encode_all(&runs, watch)? else { return Err(Error::Cancelled) };
+            let rows = rows.iter().map(Tensor::to_host).collect::<Result<Vec<_>, _>>()?;
+            environment.end(stage);
+            Ok(rows)
         })?;
-        let mut stage = environment.begin(Stage::Text, part.config.layers);
-        let watch = &mut |_| {
-            environment.step(&mut stage);
-            proceed(environment.cancel)
-        };
-        let ControlFlow::Continue(rows) = encoder.encode_all(&runs, watch)? else { return Err(Error::Cancelled) };
-        let mut rows = rows.iter().map(Tensor::to_host).collect::<Result<Vec<_>, _>>()?;
         let empty = empty.and_then(|_| rows.pop());
-        environment.end(stage);
         let finished = rows.into_iter().zip(&tokens).map(|(rows, (tokens, weight))| {
             let rows = match &empty {
                 Some(empty) if tokens.is_weighted() => weigh(rows, empty, tokens),

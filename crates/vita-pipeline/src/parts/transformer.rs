@@ -236,6 +236,7 @@ impl Transformer {
         network.place(free_bytes, swapped, 0).ok_or(Error::Memory {
             needed_bytes: network.least_bytes(),
             free_bytes,
+            card_bytes: residency.card_bytes(),
             stage: memory.stage,
             fits: None,
         })

@@ -11,7 +11,7 @@ use super::run::{CONTEXT_STYLE, tiles};
 use crate::Error;
 use crate::error::Fits;
 use crate::guidance::needs_negative;
-use crate::memory::{Estimate, StageMemory};
+use crate::memory::{BASE_BYTES, Estimate, StageMemory};
 use crate::parts::Room;
 use crate::progress::Stage;
 use crate::residency::Residency;
@@ -41,7 +41,8 @@ pub(super) fn check(models: &Models, request: &VideoRequest, residency: &Residen
     let fits = |made: &Estimate| free_bytes.is_none_or(|free| made.peak_bytes() <= free);
     let estimate = |request: &VideoRequest| {
         let made = whole(request)?;
-        Ok::<_, Error>(if residency.card().is_some() && !fits(&made) { swapping(made, models) } else { made })
+        let has_card = residency.card().is_some();
+        Ok::<_, Error>(if has_card && !fits(&made) { swapping(made, models, free_bytes) } else { made })
     };
     let made = estimate(request)?;
     let (Some(free), Some(largest)) = (free_bytes, made.largest()) else { return Ok(made) };
@@ -53,15 +54,19 @@ pub(super) fn check(models: &Models, request: &VideoRequest, residency: &Residen
     Err(Error::Memory {
         needed_bytes: made.peak_bytes(),
         free_bytes: free,
+        card_bytes: residency.card_bytes(),
         stage: largest.stage,
         fits: Some(Fits { frames: frames_that_fit(request, fits), size: size_that_fits(request, step, fits) }),
     })
 }
 
-/// With all blocks of the transformer coming and going: two of them at a time.
-fn swapping(made: Estimate, models: &Models) -> Estimate {
+/// With all blocks of the transformer coming and going, two of them at a time, and a text encoder that has no room on the
+/// processor.
+fn swapping(made: Estimate, models: &Models, free_bytes: Option<u64>) -> Estimate {
     let layers = models.dit.layers().max(1) as u64;
+    let has_room = |stage: &StageMemory| free_bytes.is_none_or(|free| BASE_BYTES + stage.bytes() <= free);
     let changed = |stage: StageMemory| match stage.stage {
+        Stage::Text if !has_room(&stage) => StageMemory { weight_bytes: 0, activation_bytes: 0, ..stage },
         Stage::Sampling => StageMemory { weight_bytes: stage.weight_bytes / layers * layers.min(2), ..stage },
         _ => stage,
     };
