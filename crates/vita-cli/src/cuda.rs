@@ -1,12 +1,12 @@
 //! NVIDIA's driver and libraries as this machine's environment names them.
 
 use std::env;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use clap::Args;
-use vita_base::{Report, bytes_text};
+use vita_base::Report;
 use vita_cuda::Card;
 use vita_cuda::compile::Cache;
 use vita_cuda::cublaslt::CublasLt;
@@ -16,9 +16,7 @@ use vita_cuda::machine::{Driver, Gpu, Machine};
 use vita_cuda::memory::Pool;
 use vita_cuda::plan::RESERVE_BYTES;
 use vita_folders::python;
-use vita_pipeline::Residency;
 
-use crate::arguments::Bytes;
 use crate::machine::memory_free_bytes;
 
 /// Where the driver and its libraries may be: the system, `CUDA_HOME` or `CUDA_PATH`, Python's packages.
@@ -30,44 +28,6 @@ pub fn search() -> Search {
         site_packages: python::package_folders(&variable),
         folders: Vec::new(),
         system: true,
-    }
-}
-
-/// Flags of commands in which networks work.
-#[derive(Args, Debug)]
-#[group(skip)]
-pub struct Arguments {
-    /// What networks work on: `cpu`, `cuda`, or `cuda:1` for the second card.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    device: Device,
-    /// Most of a card's memory to take, such as 12GB [default: what is free].
-    #[arg(long, value_name = "SIZE")]
-    vram_budget: Option<Bytes>,
-    /// Blocks of a transformer that stay in the computer's memory and are brought to the card each time they run
-    /// [default: those that have no room].
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    blocks_to_swap: usize,
-}
-
-impl Arguments {
-    /// Where networks work and are kept, and the number of the card. `new` makes it for a bound of memory;
-    /// `host_bytes` is what the processor may take.
-    ///
-    /// # Errors
-    /// As [`open_card`].
-    pub fn residency(
-        &self,
-        new: impl FnOnce(Option<u64>) -> Residency,
-        host_bytes: Option<u64>,
-    ) -> Result<(Residency, Option<usize>), Report> {
-        let Device::Cuda(index) = self.device else { return Ok((new(host_bytes), None)) };
-        let budget_bytes = self.vram_budget.map(|Bytes(bytes)| bytes);
-        let card = open_card(index, budget_bytes)?;
-        let free_bytes = card.machine().free_bytes()?;
-        let usable_bytes = budget_bytes.map_or(free_bytes, |most| pool_budget(most).min(free_bytes));
-        tracing::info!("networks work on {}, cuda:{index}, with {}", card_name(&card), bytes_text(usable_bytes));
-        let residency = new(Some(usable_bytes)).on_card(card).with_blocks_to_swap(self.blocks_to_swap);
-        Ok((residency, Some(index)))
     }
 }
 
@@ -83,6 +43,15 @@ pub enum Device {
     Cpu,
     /// A card, by its number among those that the driver sees.
     Cuda(usize),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
 }
 
 impl FromStr for Device {

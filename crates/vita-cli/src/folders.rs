@@ -11,7 +11,8 @@ use vita_folders::{Folders, LocalTime, Options};
 use vita_nodes::{Settings, Studio};
 use vita_pipeline::Residency;
 
-use crate::{aliases, cuda, machine};
+use crate::device::{self, Workplace};
+use crate::{aliases, machine};
 
 /// Where files lie, and what is written into them.
 #[derive(Args, Debug)]
@@ -45,7 +46,7 @@ pub struct Arguments {
     #[arg(long)]
     pub nano_aliases: bool,
     #[command(flatten)]
-    pub device: cuda::Arguments,
+    pub device: device::Arguments,
 }
 
 impl Arguments {
@@ -62,15 +63,34 @@ impl Arguments {
         Ok(folders)
     }
 
-    /// What nodes work with, and the number of the card, if they work on one.
+    /// What nodes work with. `warn` is told why cards that are there are not used.
     ///
     /// # Errors
-    /// If the system has no random numbers, or there is no such card.
-    pub fn open_studio(&self, folders: Arc<Folders>) -> Result<(Studio, Option<usize>), Report> {
+    /// If the system has no random numbers, or a device that was named cannot be used.
+    pub fn open_studio(&self, folders: &Arc<Folders>, warn: &dyn Fn(&str)) -> Result<Studio, Report> {
+        self.studio(folders, &self.device.open_one(warn)?, machine::memory_free_bytes())
+    }
+
+    /// The same for each of several workers.
+    ///
+    /// # Errors
+    /// As [`Self::open_studio`].
+    pub fn open_studios(
+        &self,
+        folders: &Arc<Folders>,
+        warn: &dyn Fn(&str),
+    ) -> Result<Vec<(Workplace, Studio)>, Report> {
+        let workplaces = self.device.open_all(warn)?;
+        let on_processor = workplaces.iter().filter(|workplace| workplace.card().is_none()).count() as u64;
+        let host_bytes = machine::memory_free_bytes().map(|bytes| bytes / on_processor.max(1));
+        let open = |workplace: Workplace| Ok((workplace.clone(), self.studio(folders, &workplace, host_bytes)?));
+        workplaces.into_iter().map(open).collect()
+    }
+
+    fn studio(&self, folders: &Arc<Folders>, workplace: &Workplace, host_bytes: Option<u64>) -> Result<Studio, Report> {
         let settings = Settings { disable_metadata: self.disable_metadata, ffmpeg: on_path("ffmpeg") };
-        let (residency, card) = self.device.residency(Residency::many, machine::memory_free_bytes())?;
-        let studio = Studio::new(folders, residency, settings, Box::new(local_time), machine::random_seed()?);
-        Ok((studio, card))
+        let residency = self.device.residency(workplace, Residency::many, host_bytes)?;
+        Ok(Studio::new(folders.clone(), residency, settings, Box::new(local_time), machine::random_seed()?))
     }
 
     fn options(&self) -> Result<Options, Report> {

@@ -11,6 +11,7 @@ mod changes;
 mod cli;
 mod commands;
 mod cuda;
+mod device;
 mod disk;
 mod folders;
 mod logs;

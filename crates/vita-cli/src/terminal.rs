@@ -34,6 +34,11 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Writes to stderr what the user may want to change.
+pub fn warn(text: &str) {
+    note(&format!("warning: {text}"));
+}
+
 /// Writes an error to stderr.
 pub fn print_error(report: &Report) {
     let text = report.to_string();

@@ -265,6 +265,25 @@ fn pictures_and_files_that_a_system_does_not_take() {
 }
 
 #[test]
+fn a_device_that_is_not_there_is_an_error_and_auto_is_the_processor() {
+    let folder = Folder::new();
+    let run = |device: &str| folder.run(&[&["generate", "x", "-o", "x.png", "--device", device], TINY].concat());
+    for (device, want, hint) in [
+        ("cuda", "NVIDIA driver", "runs on the processor"),
+        ("cuda:0,cuda:1", "error: --device cuda:0,cuda:1: this command works on one device", "`vitascope serve`"),
+    ] {
+        let refused = run(device);
+        assert_eq!(refused.code, Some(1), "{device}: {}", refused.stderr);
+        let (message, told) = refused.stderr.split_once("\n\nhint: ").expect("a hint");
+        assert!(message.contains(want) && told.contains(hint), "{device}: {}", refused.stderr);
+        assert!(folder.names().is_empty());
+    }
+    let made = run("auto");
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    assert!(!made.stderr.contains("warning"), "{}", made.stderr);
+}
+
+#[test]
 fn a_run_that_does_not_fit_in_memory_names_what_does() {
     let folder = Folder::new();
     let run = |size: &str, frames: &str, memory: &str| {

@@ -10,5 +10,6 @@ mod inspect;
 mod probe;
 mod pull;
 mod run;
+mod serve;
 mod support;
 mod usage;

@@ -47,6 +47,8 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vitascope"));
         command.args(arguments).current_dir(self.path());
         command.env_remove("VITASCOPE_LOG").env_remove("VITASCOPE_MODELS_DIR");
+        // Without the machine's say either: everything runs on the processor.
+        command.env("CUDA_VISIBLE_DEVICES", "");
         command
     }
 

@@ -23,7 +23,7 @@ use vita_sampling::{SCHEDULERS, SOLVERS, WRAPPER_SCHEDULERS};
 use crate::arguments::{Bytes, Size};
 use crate::changes::{Features, Nag};
 use crate::progress::Progress;
-use crate::{cuda, logs, machine, terminal};
+use crate::{device, logs, machine, terminal};
 use output::{Output, default_name};
 pub use record::METADATA_KEY;
 use record::{Done, Settings, metadata};
@@ -52,7 +52,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE")]
     memory: Option<Bytes>,
     #[command(flatten)]
-    device: cuda::Arguments,
+    device: device::Arguments,
     /// Print one JSON object instead of the last line.
     #[arg(long)]
     json: bool,
@@ -142,7 +142,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     request.check()?;
     system.models.check_request(&request)?;
     let host_bytes = arguments.memory.map(|Bytes(bytes)| bytes).or_else(machine::memory_free_bytes);
-    let (residency, _) = arguments.device.residency(Residency::one, host_bytes)?;
+    let workplace = arguments.device.open_one(&terminal::warn)?;
+    let residency = arguments.device.residency(&workplace, Residency::one, host_bytes)?;
     announce(&system, &request, frame_rate, residency.memory_bytes_max())?;
 
     let path = arguments.output.clone().unwrap_or_else(|| default_name(&request.prompt, seed));

@@ -53,8 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     if arguments.folders.nano_aliases {
         terminal::note(aliases::RESULT_NOTE);
     }
-    let (studio, _) = arguments.folders.open_studio(folders.clone())?;
-    let studio = Arc::new(studio);
+    let studio = Arc::new(arguments.folders.open_studio(&folders, &terminal::warn)?);
     let name = arguments.workflow.display().to_string();
     let plan = match validate(&registry, &*studio, &prompt, None) {
         Ok(plan) if plan.faults.is_empty() => plan,

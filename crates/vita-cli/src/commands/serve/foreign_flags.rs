@@ -26,7 +26,6 @@ const FLAGS: &[(&str, Values)] = &[
     ("cache-lru", Values::One),
     ("cache-none", Values::None),
     ("cache-ram", Values::AtMostOne),
-    ("cpu", Values::None),
     ("cpu-vae", Values::None),
     ("cuda-malloc", Values::None),
     ("database-url", Values::One),
@@ -161,7 +160,7 @@ mod tests {
         for (line, given) in [
             ("", &[][..]),
             ("--lowvram --port 1", &["lowvram"]),
-            ("--reserve-vram 2.5 --fast fp16_accumulation cublas_ops --cpu", &["cpu", "fast", "reserve-vram"]),
+            ("--reserve-vram 2.5 --fast fp16_accumulation cublas_ops --lowvram", &["fast", "lowvram", "reserve-vram"]),
             ("--async-offload --port 1", &["async-offload"]),
             ("--fp8_e4m3fn-text-enc --cache-lru 3", &["cache-lru", "fp8_e4m3fn-text-enc"]),
         ] {

@@ -1,7 +1,6 @@
 //! The machine as the server and the nodes see it.
 
 use std::fs;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Zoned;
@@ -9,11 +8,24 @@ use vita_cuda::Card;
 use vita_server::{Device, Memory, Surroundings};
 
 use crate::cuda::card_name;
+use crate::device::Workplace;
 
 /// This machine.
 pub struct Machine {
-    /// The card that networks work on, and its number.
-    pub card: Option<(usize, Arc<Card>)>,
+    /// What networks work on, the processor once.
+    workplaces: Vec<Workplace>,
+}
+
+impl Machine {
+    /// `workplaces` are those of the workers.
+    pub fn new(mut workplaces: Vec<Workplace>) -> Self {
+        let mut processors = 0;
+        workplaces.retain(|workplace| {
+            processors += usize::from(workplace.card().is_none());
+            workplace.card().is_some() || processors == 1
+        });
+        Self { workplaces }
+    }
 }
 
 impl Surroundings for Machine {
@@ -31,18 +43,25 @@ impl Surroundings for Machine {
     }
 
     fn devices(&self) -> Vec<Device> {
-        if let Some((index, card)) = &self.card {
-            let name = format!("cuda:{index} {}", card_name(card));
-            let total_bytes = card.machine().properties().total_bytes;
-            // What this process keeps for the next job is free to it.
-            let stats = card.pool().stats();
-            let idle_bytes = stats.held_bytes - stats.live_bytes;
-            let free_bytes = card.machine().free_bytes().unwrap_or(0) + idle_bytes;
-            return vec![Device { name, kind: "cuda", index: u32::try_from(*index).ok(), total_bytes, free_bytes }];
-        }
-        let Memory { total_bytes, free_bytes } = self.memory();
-        vec![Device { name: "cpu".into(), kind: "cpu", index: None, total_bytes, free_bytes }]
+        let device = |workplace: &Workplace| match workplace {
+            Workplace::Card(index, card) => of_card(*index, card),
+            Workplace::Processor => {
+                let Memory { total_bytes, free_bytes } = self.memory();
+                Device { name: "cpu".into(), kind: "cpu", index: None, total_bytes, free_bytes }
+            }
+        };
+        self.workplaces.iter().map(device).collect()
     }
+}
+
+fn of_card(index: usize, card: &Card) -> Device {
+    let (name, kind) = (format!("cuda:{index} {}", card_name(card)), "cuda");
+    let total_bytes = card.machine().properties().total_bytes;
+    // What this process keeps for the next job is free to it. A card that is lost has nothing to give.
+    let stats = card.pool().stats();
+    let idle_bytes = stats.held_bytes - stats.live_bytes;
+    let free_bytes = card.machine().free_bytes().map_or(0, |free_bytes| free_bytes + idle_bytes);
+    Device { name, kind, index: u32::try_from(index).ok(), total_bytes, free_bytes }
 }
 
 fn total_bytes() -> Option<u64> {

@@ -16,7 +16,7 @@ use tracing_subscriber::fmt as log_format;
 use tracing_subscriber::prelude::*;
 use vita_base::Report;
 use vita_folders::Folders;
-use vita_queue::{Durability, HistoryLimit, Queue, QueueOptions};
+use vita_queue::{Durability, HistoryLimit, Queue, QueueOptions, WorkerThread};
 use vita_server::{App, Editor, LogLayer, LogRing, Parts, Server, ServerConfig, TlsFiles, Versions, auth, find_editor};
 
 pub use arguments::Arguments;
@@ -58,20 +58,23 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     }
     let editor = find_editor(arguments.front_end_root.as_deref(), &variable);
     let config = config(arguments, decided.settings, &editor)?;
-    let (studio, card) = arguments.folders.open_studio(folders.clone())?;
-    let studio = Arc::new(studio);
+    let studios = arguments.folders.open_studios(&folders, &|text| tracing::warn!("{text}"))?;
+    let studios: Vec<_> = studios.into_iter().map(|(workplace, studio)| (workplace, Arc::new(studio))).collect();
+    let Some((_, first)) = studios.first() else { return Err(Report::new("there is nothing to work on")) };
     let queue = open_queue(arguments, &folders)?;
     let parts = Parts {
         config,
-        host: studio.clone(),
+        host: first.clone(),
         registry: vita_nodes::registry(),
         queue: queue.clone(),
         folders,
         logs,
-        surroundings: Arc::new(Machine { card: card.zip(studio.residency.card().cloned()) }),
+        surroundings: Arc::new(Machine::new(studios.iter().map(|(workplace, _)| workplace.clone()).collect())),
     };
     let note = arguments.folders.nano_aliases.then_some(aliases::RESULT_NOTE);
-    let runner = GraphRunner::new(parts.registry.clone(), studio, note);
+    let registry = parts.registry.clone();
+    let runner = |(workplace, studio)| GraphRunner::new(registry.clone(), studio, workplace, note);
+    let runners: Vec<_> = studios.into_iter().map(runner).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(answering_threads())
         .enable_all()
@@ -80,14 +83,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     runtime.block_on(async {
         let server = Server::bind(&parts.config).await?;
         let app = App::new(parts);
-        let worker = queue
-            .spawn_worker(Box::new(runner))
-            .map_err(|error| Report::new(format!("cannot start the worker's thread: {error}")))?;
+        let spawn = |runner| queue.spawn_worker(Box::new(runner));
+        let workers = runners.into_iter().map(spawn).collect::<Result<Vec<_>, _>>();
+        let workers = workers.map_err(|error| Report::new(format!("cannot start a worker's thread: {error}")))?;
         say_where(&server);
         server.run(app, stop_signal()).await;
         tracing::info!("Stopping; what is queued or running goes on at the next start");
         queue.close();
-        drop(tokio::task::spawn_blocking(move || worker.join()).await);
+        let join = move || workers.into_iter().for_each(WorkerThread::join);
+        drop(tokio::task::spawn_blocking(join).await);
         Ok(())
     })
 }

@@ -8,22 +8,26 @@ use vita_graph::{End, Event, Executor, Observer, Outcome, Plan, Registry};
 use vita_nodes::Studio;
 use vita_queue::{Job, Runner};
 
+use crate::device::Workplace;
+
 /// An executor and what its nodes keep loaded.
 pub struct GraphRunner {
     executor: Executor,
     studio: Arc<Studio>,
+    workplace: Workplace,
     note: Option<&'static str>,
 }
 
 impl GraphRunner {
     /// `note` is told with every result.
-    pub fn new(registry: Registry, studio: Arc<Studio>, note: Option<&'static str>) -> Self {
-        Self { executor: Executor::new(registry, studio.clone()), studio, note }
+    pub fn new(registry: Registry, studio: Arc<Studio>, workplace: Workplace, note: Option<&'static str>) -> Self {
+        Self { executor: Executor::new(registry, studio.clone()), studio, workplace, note }
     }
 }
 
 impl Runner for GraphRunner {
     fn run(&mut self, job: &Job, cancel: &Cancel, observer: &mut dyn Observer) -> Outcome {
+        tracing::debug!("Prompt {} runs on {}.", job.id, self.workplace);
         let extra = job.extra_data.parse();
         let extra_pnginfo = extra.get("extra_pnginfo").cloned().unwrap_or(Json::Null);
         let plan = Plan { prompt: job.prompt.parse(), outputs: job.outputs.to_vec(), faults: Default::default() };
@@ -41,6 +45,11 @@ impl Runner for GraphRunner {
             tracing::error!("Node {} ({}): {}{hint}", failure.node, failure.class, failure.message.trim_end());
         }
         outcome
+    }
+
+    fn lost(&mut self) -> Option<String> {
+        let error = self.workplace.card()?.lost()?;
+        Some(format!("{} no longer answers: {error}", self.workplace))
     }
 
     fn free(&mut self, unload_models: bool, free_memory: bool) {
