@@ -16,7 +16,7 @@ use vita_cuda::{Arch, Card};
 use vita_models::clip_vision::ClipVision;
 use vita_models::umt5::Umt5;
 use vita_models::wan::{Error, HIDDEN_BYTES_MAX, LayoutOptions, Prompt, Wan};
-use vita_ops::{AttentionMode, Precision};
+use vita_ops::{Activation, AttentionMode, Linear, Precision};
 use vita_tensor::Tensor;
 use vita_weights::Role;
 
@@ -128,6 +128,32 @@ fn blocks_that_come_while_others_compute_are_blocks_that_stay() {
         let stats = card.pool().stats();
         assert_eq!((stats.buffer_count, stats.pinned_bytes), (0, 0), "all memory came back");
     }
+}
+
+/// LoRAs have any rank, and layers at the ends of a network any width.
+#[test]
+fn changes_of_a_layer_go_to_the_card_with_it() {
+    let Some(card) = card(None) else { return };
+    for (features, rank) in [([24, 40], 3), ([21, 33], 8), ([64, 16], 20)] {
+        let [inputs, outputs] = features;
+        let noise = |seed: usize, sizes: &[usize]| {
+            let value = |i: usize| ((i * 7919 + seed * 104_729 + i * i % 8191) as f32 * 0.618).sin();
+            Tensor::from_vec((0..sizes.iter().product()).map(value).collect(), sizes)
+        };
+        let bias = noise(1, &[outputs]);
+        let mut layer = Linear::new(&to_bf16(&noise(2, &[outputs, inputs])), Some(0.5), Some(&bias));
+        layer.add_low_rank(&noise(3, &[outputs, rank]), &noise(4, &[rank, inputs]), 0.25);
+        layer.add_weight(&noise(5, &[outputs, inputs]), 0.5);
+        let x = noise(6, &[70, inputs]);
+        for activation in [Activation::None, Activation::GeluTanh] {
+            let want = layer.forward(&x, activation);
+            let got = layer.to_card(&card).unwrap().forward(&x, activation).to_host().unwrap();
+            let error = relative_error(&got, &want);
+            println!("{features:?}, rank {rank}: {error:.2e}");
+            assert!(error < BOUND, "{features:?}, rank {rank}: {error}");
+        }
+    }
+    assert_eq!(card.pool().stats().buffer_count, 0, "all memory came back");
 }
 
 /// What 8 bits may cost a whole network.

@@ -5,12 +5,16 @@ mod hollow;
 #[allow(dead_code, reason = "other tests use more of it")]
 mod support;
 
+use std::collections::BTreeMap;
+
 use hollow::Hollow;
 use support::{Heard, models, nano, picture, request, within};
 use vita_base::Hint;
 use vita_pipeline::{
-    ClipCrop, ClipVision, Error, Models, PromptStyle, Residency, Source, TextEncoder, VideoRequest, make_video,
+    ClipCrop, ClipVision, Error, Models, PromptStyle, Residency, Source, Stage, TextEncoder, VideoRequest, make_video,
 };
+use vita_tensor::Tensor;
+use vita_weights::write_safetensors;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -83,6 +87,40 @@ fn fifty_jobs_leave_no_growth() {
     assert!(card.pool().stats().held_bytes <= held_bytes, "{:?}", card.pool().stats());
     residency.unload_all();
     assert_eq!((card.pool().stats().buffer_count, hollow.used_bytes()), (0, 0));
+}
+
+#[test]
+fn loras_stay_on_the_card_for_as_long_as_the_same_are_asked_for() {
+    let plain = models("t2v");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("style.safetensors");
+    let dim = plain.dit.config().dim;
+    let [up, down] = [[dim, 2], [2, dim]].map(|sizes| Tensor::from_vec(vec![0.1; 2 * dim], sizes));
+    let of_text = Tensor::from_vec(vec![0.1; 4], [2, 2]);
+    let tensors = [
+        ("diffusion_model.blocks.0.self_attn.q.lora_B.weight", &up),
+        ("diffusion_model.blocks.0.self_attn.q.lora_A.weight", &down),
+        ("lora_te_text_model.lora_up.weight", &of_text),
+    ];
+    write_safetensors(&path, &tensors, &BTreeMap::new()).unwrap();
+    let with = |strength| Models { dit: plain.dit.with_lora(&path, strength).unwrap(), ..plain.clone() };
+    let (weak, strong) = (with(0.5), with(1.0));
+
+    let card = Hollow::new(GIB).card();
+    let residency = Residency::many(None).on_card(card.clone());
+    let mut steps = Vec::new();
+    for models in [&plain, &plain, &weak, &weak, &strong, &plain] {
+        let heard = run(&residency, models, &quick("a ball")).unwrap();
+        let loaded = heard.began.iter().filter(|stage| **stage == Stage::Loading).count();
+        steps.push((loaded, heard.warnings.len(), card.pool().stats().buffer_count));
+    }
+    let [first, again, weak, weak_again, strong, last] = steps[..] else { panic!("six jobs") };
+    assert!(first.0 > 1 && first.1 == 0, "all networks are loaded: {first:?}");
+    assert_eq!((again.0, again.2), (0, first.2), "all are there");
+    // The transformer is loaded again, and a key that fits nothing is told of each time.
+    assert_eq!([(weak.0, weak.1), (weak_again.0, weak_again.1), (strong.0, strong.1)], [(1, 1), (0, 1), (1, 1)]);
+    assert_eq!((weak.2, strong.2), (first.2 + 2, first.2 + 2), "one network, and the two matrices of a LoRA");
+    assert_eq!(last, (1, 0, first.2));
 }
 
 fn encode_text(residency: &Residency) -> Heard {

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use serde_json::Value as Json;
+
 /// The machine as the server sees it. The program implements it once; tests with fixed answers.
 pub trait Surroundings: Send + Sync {
     /// The time.
@@ -15,6 +17,12 @@ pub trait Surroundings: Send + Sync {
 
     /// What computes: processors, graphics cards.
     fn devices(&self) -> Vec<Device>;
+
+    /// What runs NVIDIA's cards, which of it is missing, and what brings that: `cuda` of `/system_stats`, left out where
+    /// nothing is said.
+    fn cuda(&self) -> Option<Json> {
+        None
+    }
 }
 
 /// Main memory, in bytes.

@@ -31,7 +31,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Report> {
     terminal::print(&format!("cpu       {cores} cores, {}\n{}", Isa::best(), report.to_string().trim_end()))
 }
 
-fn json_of(report: &CudaReport) -> Json {
+/// The report for programs: `devices --json`, and `cuda` of `/system_stats`.
+pub fn json_of(report: &CudaReport) -> Json {
     let absence = |absence: &Absence| json!({ "missing": absence.reason, "remedy": absence.remedy });
     let device = |DeviceReport { index, properties }: &DeviceReport| match properties {
         Ok(card) => json!({

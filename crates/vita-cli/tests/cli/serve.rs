@@ -61,8 +61,11 @@ impl Drop for Server {
 fn prompts_that_run_at_once_write_files_of_their_own() {
     let folder = Folder::new();
     let server = Server::start(&folder, &["--device", "cpu,cpu"]);
-    let devices = server.ask("GET", "/system_stats", "")["devices"].clone();
-    assert_eq!(devices.as_array().map(Vec::len), Some(1), "{devices}");
+    let stats = server.ask("GET", "/system_stats", "");
+    assert_eq!(stats["devices"].as_array().map(Vec::len), Some(1), "{stats}");
+    // No card is to be seen here, whatever the machine has.
+    assert_eq!(stats["cuda"]["ready"], false, "{stats}");
+    assert!(stats["cuda"]["driver"]["missing"].is_string() && stats["cuda"]["libraries"].is_object(), "{stats}");
 
     let count = 24;
     for color in 0..count {

@@ -75,10 +75,18 @@ impl Weight {
 
     /// Filled up with zeros to widths that products take, where it is of plain numbers.
     pub fn filled<'a>(upload: &mut Upload<'a>, packed: &'a Packed) -> Result<Self, Failure> {
-        let (columns, depth) = (packed.rows.next_multiple_of(2), packed.columns.next_multiple_of(8));
+        Self::filled_to(upload, packed, packed.rows.next_multiple_of(8), packed.columns.next_multiple_of(8))
+    }
+
+    /// Filled up with zeros to `[columns, depth]`, where it is of plain numbers.
+    pub fn filled_to<'a>(
+        upload: &mut Upload<'a>,
+        packed: &'a Packed,
+        columns: usize,
+        depth: usize,
+    ) -> Result<Self, Failure> {
         let (dtype, bytes) = packed.stored();
-        if [columns, depth] == [packed.rows, packed.columns] || !matches!(dtype, DType::F32 | DType::F16 | DType::BF16)
-        {
+        if [columns, depth] == [packed.rows, packed.columns] || DType::QUANTISED.contains(&dtype) {
             return Self::new(upload, packed);
         }
         let stored = Tensor::from_bytes(bytes.into_owned().into(), dtype, &[packed.rows, packed.columns]);
@@ -89,6 +97,11 @@ impl Weight {
         }
         let data = upload.weight(narrowed(&values).into())?;
         Ok(Self { data, format: format(DType::BF16), columns, depth })
+    }
+
+    /// Results and inputs, with what it was filled up by.
+    pub fn sizes(&self) -> [usize; 2] {
+        [self.columns, self.depth]
     }
 
     fn call(&self) -> Stored<'_> {

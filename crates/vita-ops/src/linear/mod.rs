@@ -79,8 +79,8 @@ impl Linear {
     /// The same layer with its weight on a card, in the format it is stored in; f32 becomes bf16.
     ///
     /// # Errors
-    /// If there is no room, the card does not answer, or it knows no such layer: widths of weights in blocks, and of changes,
-    /// are multiples of 8.
+    /// If there is no room, the card does not answer, or it knows no such layer: widths of weights in blocks are
+    /// multiples of 8.
     pub fn to_card(&self, card: &Arc<Card>) -> Result<Self, Failure> {
         self.upload(&mut Upload::now(card, Precision::default()))
     }
@@ -92,12 +92,15 @@ impl Linear {
     pub fn upload<'a>(&'a self, upload: &mut Upload<'a>) -> Result<Self, Failure> {
         let Layer::Host(OnHost { weight, scale, bias, deltas }) = &self.layer else { return Ok(self.clone()) };
         let weight = card::Weight::filled(upload, weight)?;
-        let mut place = |packed: &'a Packed| card::Weight::new(upload, packed);
+        let [columns, depth] = weight.sizes();
+        let mut place = |packed: &'a Packed, columns, depth| card::Weight::filled_to(upload, packed, columns, depth);
         let deltas = deltas.iter().map(|delta| {
             Ok(match delta {
-                Delta::Dense(delta) => card::Delta::Dense(place(delta)?),
-                Delta::LowRank { down, up, factor, .. } => {
-                    card::Delta::LowRank { down: place(down)?, up: place(up)?, factor: *factor }
+                Delta::Dense(delta) => card::Delta::Dense(place(delta, columns, depth)?),
+                Delta::LowRank { down, up, rank, factor } => {
+                    let rank = rank.next_multiple_of(8);
+                    let (down, up) = (place(down, rank, depth)?, place(up, columns, rank)?);
+                    card::Delta::LowRank { down, up, factor: *factor }
                 }
             })
         });

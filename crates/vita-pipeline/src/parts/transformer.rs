@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vita_cuda::plan::{Network, Placement};
 use vita_models::vae::LatentFormat;
 use vita_models::wan::{self, HIDDEN_BYTES_MAX, LayoutOptions, Wan};
-use vita_ops::Precision;
+use vita_ops::{Card, Precision};
 use vita_weights::{Checkpoint, Lora, Role};
 
 use super::Part;
@@ -25,6 +25,12 @@ use crate::windows::ContextWindows;
 pub struct Transformer {
     part: Arc<Part<wan::Config>>,
     patches: ModelPatches,
+}
+
+/// A network on a card, and the LoRAs that it has.
+struct OnCard {
+    wan: Arc<Wan>,
+    loras: Vec<LoraAt>,
 }
 
 /// What is changed about a transformer for a run. None of it touches loaded weights: LoRAs are kept beside them.
@@ -190,35 +196,76 @@ impl Transformer {
     pub(crate) fn load(&self, memory: StageMemory, environment: &mut Environment) -> Result<Arc<Wan>, Error> {
         let part = &self.part;
         let card = environment.card().cloned();
-        let on_host = |environment: &mut Environment, loading: &mut Current| -> Result<Wan, Error> {
-            Ok(Wan::load(&part.weights, &mut |_, _| {
-                environment.step(loading);
-                environment.proceed()
-            })?
-            .with_precision(self.patches.precision))
-        };
-        let loras = &self.patches.loras;
-        if let Some(card) = &card {
-            let placement = self.placement(memory, environment.residency)?;
-            let swapped = placement.streamed_blocks;
-            // Layers are changed on the host, and what is on the card stays as it is: room for one of both.
-            let precision = self.patches.precision;
-            let fits = |wan: &Wan| loras.is_empty() && wan.swapped_blocks() >= swapped && wan.precision() == precision;
-            environment.residency.unload_unless::<Wan>(&part.id, fits);
-            if !loras.is_empty() {
-                let mut loading = environment.begin(Stage::Loading, part.config.layers);
-                let wan = on_host(environment, &mut loading)?;
-                environment.end(loading);
-                return Ok(Arc::new(self.adapted(&wan, environment)?.to_card(card, swapped)?));
+        match card {
+            Some(card) => self.load_on_card(&card, memory, environment),
+            None => {
+                let wan = environment.network(&part.id, memory, part.config.layers, |environment, loading| {
+                    self.load_on_host(environment, loading)
+                })?;
+                self.warn_of_loras(environment);
+                if self.patches.loras.is_empty() { Ok(wan) } else { Ok(Arc::new(self.adapted(&wan)?)) }
             }
-            let weight_bytes = placement.card_bytes - memory.activation_bytes;
-            let memory = StageMemory { weight_bytes, ..memory };
-            return environment.network(&part.id, memory, part.config.layers, |environment, loading| {
-                Ok(on_host(environment, loading)?.to_card(card, swapped)?)
-            });
         }
-        let wan = environment.network(&part.id, memory, part.config.layers, on_host)?;
-        if loras.is_empty() { Ok(wan) } else { Ok(Arc::new(self.adapted(&wan, environment)?)) }
+    }
+
+    fn load_on_host(&self, environment: &mut Environment, loading: &mut Current) -> Result<Wan, Error> {
+        let wan = Wan::load(&self.part.weights, &mut |_, _| {
+            environment.step(loading);
+            environment.proceed()
+        })?;
+        Ok(wan.with_precision(self.patches.precision))
+    }
+
+    /// What is on a card stays as it is, so LoRAs are added before; the network stays there for as long as the same are
+    /// asked for.
+    fn load_on_card(
+        &self,
+        card: &Arc<Card>,
+        memory: StageMemory,
+        environment: &mut Environment,
+    ) -> Result<Arc<Wan>, Error> {
+        let Self { part, patches } = self;
+        let placement = self.placement(memory, environment.residency)?;
+        let swapped = placement.streamed_blocks;
+        let fits = |there: &OnCard| {
+            let OnCard { wan, loras } = there;
+            *loras == patches.loras && wan.swapped_blocks() >= swapped && wan.precision() == patches.precision
+        };
+        environment.residency.unload_unless::<OnCard>(&part.id, fits);
+        self.warn_of_loras(environment);
+        let weight_bytes = placement.card_bytes - memory.activation_bytes;
+        let memory = StageMemory { weight_bytes, ..memory };
+        let there = environment.network(&part.id, memory, part.config.layers, |environment, loading| {
+            let wan = self.load_on_host(environment, loading)?;
+            let wan = if patches.loras.is_empty() { wan } else { self.adapted(&wan)? };
+            let wan = self.bring(&wan, card, swapped, environment)?;
+            Ok(OnCard { wan: Arc::new(wan), loras: patches.loras.clone() })
+        })?;
+        Ok(there.wan.clone())
+    }
+
+    /// A network on the card with so many blocks swapped, or with more of them where it turns out to have less room.
+    fn bring(
+        &self,
+        wan: &Wan,
+        card: &Arc<Card>,
+        mut swapped: usize,
+        environment: &mut Environment,
+    ) -> Result<Wan, Error> {
+        let layers = self.part.config.layers;
+        loop {
+            let shortage = match wan.to_card(card, swapped) {
+                Err(wan::Error::Card(failure)) if failure.is_shortage() => failure,
+                done => return Ok(done?),
+            };
+            if !environment.residency.unload_others(&self.part.id) {
+                if swapped >= layers {
+                    return Err(wan::Error::Card(shortage).into());
+                }
+                swapped = (swapped + layers.div_ceil(8)).min(layers);
+            }
+            tracing::warn!("{shortage}; {swapped} of {layers} blocks are swapped now");
+        }
     }
 
     /// How many blocks have room on a card beside the work. Whether the others wait in pinned memory is decided when they
@@ -242,12 +289,14 @@ impl Transformer {
         })
     }
 
+    /// Says what of the LoRAs is not used.
+    fn warn_of_loras(&self, environment: &mut Environment) {
+        self.patches.loras.iter().filter_map(|lora| lora.lora.warning()).for_each(|text| environment.warn(text));
+    }
+
     /// With the LoRAs.
-    fn adapted(&self, wan: &Wan, environment: &mut Environment) -> Result<Wan, Error> {
+    fn adapted(&self, wan: &Wan) -> Result<Wan, Error> {
         let loras = &self.patches.loras;
-        for text in loras.iter().filter_map(|lora| lora.lora.warning()) {
-            environment.warn(text);
-        }
         let loras: Vec<(&Lora, f32)> = loras.iter().map(|lora| (&*lora.lora, lora.strength)).collect();
         Ok(wan.adapted(&loras)?)
     }

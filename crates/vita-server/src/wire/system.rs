@@ -37,7 +37,11 @@ pub(crate) fn stats(app: &App) -> Json {
     system.insert("argv".into(), json!(app.config.argv));
     system.insert("vitascope_version".into(), versions.vitascope.as_str().into());
     let devices: Vec<_> = app.surroundings.devices().iter().map(device).collect();
-    json!({ "system": system, "devices": devices })
+    let mut stats = json!({ "system": system, "devices": devices });
+    if let Some(cuda) = app.surroundings.cuda() {
+        stats["cuda"] = cuda;
+    }
+    stats
 }
 
 fn device(device: &Device) -> Json {

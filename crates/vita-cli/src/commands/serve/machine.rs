@@ -1,19 +1,25 @@
 //! The machine as the server and the nodes see it.
 
 use std::fs;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use jiff::Zoned;
+use serde_json::Value as Json;
 use vita_cuda::Card;
+use vita_cuda::report::Report as CudaReport;
 use vita_server::{Device, Memory, Surroundings};
 
-use crate::cuda::card_name;
+use crate::commands::devices;
+use crate::cuda::{self, card_name};
 use crate::device::Workplace;
 
 /// This machine.
 pub struct Machine {
     /// What networks work on, the processor once.
     workplaces: Vec<Workplace>,
+    /// What runs cards, looked for once, when somebody asks.
+    cuda: OnceLock<Json>,
 }
 
 impl Machine {
@@ -24,7 +30,7 @@ impl Machine {
             processors += usize::from(workplace.card().is_none());
             workplace.card().is_some() || processors == 1
         });
-        Self { workplaces }
+        Self { workplaces, cuda: OnceLock::new() }
     }
 }
 
@@ -51,6 +57,10 @@ impl Surroundings for Machine {
             }
         };
         self.workplaces.iter().map(device).collect()
+    }
+
+    fn cuda(&self) -> Option<Json> {
+        Some(self.cuda.get_or_init(|| devices::json_of(&CudaReport::new(&cuda::search()))).clone())
     }
 }
 
