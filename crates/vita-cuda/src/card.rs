@@ -146,23 +146,29 @@ impl Card {
                 quantise_tensor(machine, x, codes, scales.part(0, 4), scales.part(4, 4))?;
                 (Scale::Tensor(scales.part(0, 4)), Scale::Tensor(weight_scale.part(0, 4)))
             };
-            let done = blas.product(Product {
-                x: codes,
-                x_scale,
-                weight: Rows::new(call.weight.data, Float::E4m3, call.weight.columns, call.weight.depth),
-                weight_scale,
-                bias: bias.map(|bias| bias.narrow),
-                function: call.function,
-                y: call.y,
-                // What they lose is far less than what rounding x did.
-                fast_sums: true,
-            });
-            match done {
-                Err(error @ Error::Library { .. }) => {
-                    static SAID: Once = Once::new();
-                    SAID.call_once(|| tracing::info!("products of 8 bits go another way: {error}"));
+            // The function in the same go, or after it.
+            for function in [call.function, None] {
+                let done = blas.product(Product {
+                    x: codes,
+                    x_scale,
+                    weight: Rows::new(call.weight.data, Float::E4m3, call.weight.columns, call.weight.depth),
+                    weight_scale,
+                    bias: bias.map(|bias| bias.narrow),
+                    function,
+                    y: call.y,
+                    // What they lose is far less than what rounding x did.
+                    fast_sums: true,
+                });
+                match (done, call.function) {
+                    (Err(error @ Error::Library { .. }), _) => {
+                        static SAID: Once = Once::new();
+                        SAID.call_once(|| tracing::info!("products of 8 bits go another way: {error}"));
+                    }
+                    (Ok(()), Some(left)) if function.is_none() => {
+                        return ops::activation(machine, left, call.y, call.y);
+                    }
+                    (done, _) => return done,
                 }
-                other => return other,
             }
         }
         quantise_rows(machine, x, codes, scales)?;

@@ -171,6 +171,9 @@ impl Drop for Owned {
     }
 }
 
+/// The function that says how a product would be computed.
+pub const PROPOSE: &str = "cublasLtMatmulAlgoGetHeuristic";
+
 /// The library's first choice for a product, within a workspace.
 pub fn propose(
     api: &Api,
@@ -206,10 +209,10 @@ pub fn propose(
             &mut count,
         )
     };
-    check("cublasLtMatmulAlgoGetHeuristic", status)?;
+    check(PROPOSE, status)?;
     let Proposal { algorithm, workspace_bytes, state, waves, .. } = proposal;
     if count < 1 || state != 0 {
-        return Err(Error::Library { call: "cublasLtMatmulAlgoGetHeuristic", status: state.max(1) });
+        return Err(Error::Library { call: PROPOSE, status: state.max(1) });
     }
     tracing::trace!("cuBLASLt: workspace {workspace_bytes}, waves {waves}");
     Ok(algorithm)

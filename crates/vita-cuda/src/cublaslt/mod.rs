@@ -26,8 +26,8 @@ pub struct CublasLt {
     gpu: Arc<Gpu>,
     handle: Handle,
     workspace: Buffer,
-    /// One choice for each kind and size of product.
-    chosen: Mutex<HashMap<Kind, Algorithm>>,
+    /// One choice for each kind and size of product, or the status by which it was refused.
+    chosen: Mutex<HashMap<Kind, std::result::Result<Algorithm, c_int>>>,
 }
 
 // SAFETY: the library's handle may be used from any thread; the context is bound before each call.
@@ -185,12 +185,16 @@ impl CublasLt {
 
     fn algorithm(&self, kind: Kind, product: &Owned, layouts: [&Owned; 3]) -> Result<Algorithm> {
         let mut chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&algorithm) = chosen.get(&kind) {
-            return Ok(algorithm);
+        if let Some(&known) = chosen.get(&kind) {
+            return known.map_err(|status| Error::Library { call: api::PROPOSE, status });
         }
-        let algorithm = api::propose(&self.api, self.handle, product, layouts, WORKSPACE_BYTES)?;
-        chosen.insert(kind, algorithm);
-        Ok(algorithm)
+        let proposed = api::propose(&self.api, self.handle, product, layouts, WORKSPACE_BYTES);
+        match &proposed {
+            Ok(algorithm) => drop(chosen.insert(kind, Ok(*algorithm))),
+            Err(Error::Library { call: api::PROPOSE, status }) => drop(chosen.insert(kind, Err(*status))),
+            Err(_) => {}
+        }
+        proposed
     }
 }
 
