@@ -123,6 +123,28 @@ fn loras_stay_on_the_card_for_as_long_as_the_same_are_asked_for() {
     assert_eq!(last, (1, 0, first.2));
 }
 
+#[test]
+fn what_is_told_to_leave_the_card_is_gone_and_comes_back_when_it_is_used() {
+    let models = models("t2v");
+    let card = Hollow::new(GIB).card();
+    let residency = Residency::many(None).on_card(card.clone());
+    for _ in 0..2 {
+        run(&residency, &models, &quick("a ball")).unwrap();
+        assert_eq!(residency.loaded().len(), 3, "{:?}", residency.loaded());
+        models.text_encoder.offload(&residency);
+        models.dit.offload(&residency);
+        let left: Vec<_> = residency.loaded().iter().map(|loaded| loaded.part).collect();
+        assert_eq!(left, ["VAE decoder"]);
+        models.vae.offload(&residency);
+        assert_eq!((residency.loaded().len(), card.pool().stats().held_bytes), (0, 0));
+    }
+    // The processor's memory is managed otherwise.
+    let residency = Residency::many(None);
+    run(&residency, &models, &quick("a ball")).unwrap();
+    models.vae.offload(&residency);
+    assert_eq!(residency.loaded().len(), 3);
+}
+
 fn encode_text(residency: &Residency) -> Heard {
     let encoder = TextEncoder::open(nano("umt5")).unwrap();
     let mut heard = Heard::default();

@@ -8,7 +8,7 @@ use vita_pipeline::image_to_video::{VideoSize, adjusted_resolution};
 use vita_pipeline::{ClipCrop, Stage};
 
 use super::data::{ImageEmbeds, Pictures};
-use super::fields::{OrElse, force_offload, frames, side, spec};
+use super::fields::{OrElse, force_offload, frames, offload, side, spec};
 use super::pictures::{clip_features, strength, weighted};
 use crate::prelude::*;
 use crate::work::{not_yet, run};
@@ -47,7 +47,8 @@ impl Node for WanVideoImageClipEncode {
             return Err(not_yet("a weaker or stronger picture (`latent_strength` other than 1)"));
         }
         let image = inputs.object::<Image>("image")?.rgb().range(0, 1);
-        let features = clip_features(&*inputs.object("clip_vision")?, &image, ClipCrop::Center, context)?;
+        let encoder = inputs.object::<ClipVision>("clip_vision")?;
+        let features = clip_features(&encoder, &image, ClipCrop::Center, context)?;
         let clip = weighted(&features, inputs.float_or("clip_embed_strength", 1.0)?);
         let area = [inputs.count("generation_width")?, inputs.count("generation_height")?];
         let [width, height] = match inputs.bool_or("adjust_resolution", true)? {
@@ -59,6 +60,10 @@ impl Node for WanVideoImageClipEncode {
         let vae = inputs.object::<Vae>("vae")?;
         let known = run(context, Stage::Image, |environment| {
             image_to_video(&vae, Some(image.tensor()), None, size, &EncodeOptions::default(), environment)
+        })?;
+        offload(inputs, context, |residency| {
+            encoder.offload(residency);
+            vae.offload(residency);
         })?;
         let pictures = Pictures { known, clip: Some(clip), negative_clip: None, has_end_frame: false };
         one(Value::object(ImageEmbeds { pictures: Some(pictures), ..ImageEmbeds::of_size(size) }))

@@ -5,7 +5,7 @@ use vita_pipeline::image_to_video::wrapper::{EncodeOptions, image_to_video};
 use vita_pipeline::{DecodeOptions, Stage, Tile};
 
 use super::data::{ClipEmbeds, ImageEmbeds, Pictures};
-use super::fields::{OrElse, force_offload, frames, side, spec};
+use super::fields::{OrElse, force_offload, frames, offload, side, spec};
 use super::pictures::strength;
 use crate::image_to_video::pictures;
 use crate::prelude::*;
@@ -86,6 +86,7 @@ impl Node for WanVideoImageToVideoEncode {
         let [first, last] = [&start, &end].map(|image| image.as_ref().map(Image::tensor));
         let known =
             run(context, Stage::Image, |environment| image_to_video(&vae, first, last, size, &options, environment))?;
+        offload(inputs, context, |residency| vae.offload(residency))?;
         let clip = inputs.optional::<ClipEmbeds>("clip_embeds")?;
         let [clip, negative_clip] = match clip {
             Some(clip) => [Some(clip.positive.clone()), clip.negative.clone()],

@@ -302,7 +302,13 @@ impl Transformer {
     }
 
     /// What sampling a latent of `[T, h, w]` takes, with the keys of each prompt.
-    pub(crate) fn memory(&self, latent: [usize; 3], text_keys: &[usize], image_keys: &[usize]) -> StageMemory {
+    pub(crate) fn memory(
+        &self,
+        latent: [usize; 3],
+        text_keys: &[usize],
+        image_keys: &[usize],
+        on_card: bool,
+    ) -> StageMemory {
         let config = &self.part.config;
         let longest = text_keys.iter().copied().max().unwrap_or(1);
         let windows = self.patches.windows.as_ref().filter(|windows| windows.part(latent[0]));
@@ -327,9 +333,9 @@ impl Transformer {
         let activations = config.activation_bytes(&workload, LAYOUT) + contexts + latents + inputs + cached;
         // LoRAs lie beside the weights, packed anew for each run.
         let loras: usize = self.patches.loras.iter().map(|lora| lora.lora.size_bytes()).sum();
-        // Keys and values in 8 bits, of a network on a card.
+        // Keys and values in 8 bits, which only cards attend in.
         let patch = |sizes: [usize; 3]| sizes[0] * sizes[1].div_ceil(2) * sizes[2].div_ceil(2);
-        let codes = self.patches.precision.attention.scratch_bytes(patch(window), config.dim);
+        let codes = if on_card { self.patches.precision.attention.scratch_bytes(patch(window), config.dim) } else { 0 };
         let activation_bytes = (activations + loras) as u64 + codes;
         StageMemory { stage: Stage::Sampling, weight_bytes: self.part.bytes, activation_bytes }
     }

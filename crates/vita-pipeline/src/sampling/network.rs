@@ -104,7 +104,7 @@ impl Network {
         let nag = model.patches().nag.iter().map(|nag| &*nag.text);
         let texts: Vec<&TextRows> = all.iter().map(|conditioning| &conditioning.text).chain(nag).collect();
         let text_keys: Vec<usize> = texts.iter().map(|text| text.key_count()).collect();
-        let memory = model.memory(latent, &text_keys, &image_keys(&clips));
+        let memory = model.memory(latent, &text_keys, &image_keys(&clips), environment.card().is_some());
         let patches = model.patches().clone();
         let wan = model.load(memory, environment)?;
         let prompts = texts.iter().map(|text| text.prompt()).collect::<Result<Vec<Prompt>, Error>>()?;

@@ -92,7 +92,8 @@ fn estimate_with(models: &Models, request: &VideoRequest, tokens: &[usize], room
         _ => Vec::new(),
     };
     let experts = std::iter::once(&models.dit).chain(models.dit_low.as_ref().map(|(low, _)| low));
-    let sampling = experts.map(|dit| dit.memory(latent, &text_keys, &image_keys)).max_by_key(StageMemory::bytes);
+    let sampling = experts.map(|dit| dit.memory(latent, &text_keys, &image_keys, room.on_card));
+    let sampling = sampling.max_by_key(StageMemory::bytes);
     let image = image_memory(models, request, room);
     let (decoding, _) = models.vae.decode_memory(latent, tiles(request), room);
     let stages = [Some(models.text_encoder.memory(tokens.iter().sum())), image, sampling, Some(decoding)];

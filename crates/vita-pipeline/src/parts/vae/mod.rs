@@ -19,7 +19,12 @@ use crate::frame::{Sink, push_frames};
 use crate::latent::{Latent, LatentSpace};
 use crate::memory::StageMemory;
 use crate::progress::Stage;
+use crate::residency::Residency;
 use crate::{Error, resize};
+
+/// What its halves are called among the loaded networks.
+const ENCODER: &str = "VAE encoder";
+const DECODER: &str = "VAE decoder";
 
 /// An autoencoder, opened. Cheap to clone. Its two halves are loaded apart.
 #[derive(Clone)]
@@ -49,6 +54,11 @@ impl Vae {
         let weights = checkpoint.weights(Role::Vae)?;
         let network = vae::Vae::of(weights.clone())?;
         Ok(Self(Arc::new(Part::new(weights, network, "VAE"))))
+    }
+
+    /// Has it leave the card it is on, if it is on one, until it is used again.
+    pub fn offload(&self, residency: &Residency) {
+        [ENCODER, DECODER].into_iter().for_each(|half| residency.leave_card(&self.0.id.with_part(half)));
     }
 
     /// Its file, as it was given.
@@ -88,7 +98,7 @@ impl Vae {
         drop(pictures);
         let part = &self.0;
         let [frames, height, width, _] = signed.sizes();
-        let id = part.id.with_part("VAE encoder");
+        let id = part.id.with_part(ENCODER);
         let video = [frames, height, width];
         let (memory, options) = self.encode_memory(video, options, Room::of(environment.residency));
         let encoder = environment.network(&id, memory, 1, |environment, _| {
@@ -134,7 +144,7 @@ impl Vae {
             });
         }
         let raw = latent.samples_in(LatentSpace::Raw)?;
-        let id = part.id.with_part("VAE decoder");
+        let id = part.id.with_part(DECODER);
         let latent = [frames, height, width];
         let (memory, options) = self.decode_memory(latent, options, Room::of(environment.residency));
         let decoder = environment.network(&id, memory, 1, |environment, _| {
