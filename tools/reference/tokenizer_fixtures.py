@@ -41,6 +41,7 @@ FOLDED = ["ﬁne", "ﷺ", "①②", "㍿", "Ａ１！", "ｶﾞｷﾞ", "½", "�
           "…", "™", "ﾊﾟ", "Ǆ", "ſt", "ﬆ", "µ", "Ω", "℃", "“curly” ‘quotes’", "ｔｅｓｔ　ｔｅｓｔ", "，。！？", "x\u0338", "\u0301"]
 MARKUP = ["<s>", "</s>", "<pad>", "<unk>", "<extra_id_0>", "▁", "▁▁", "▁the", "<0x41>", "<0xE4>", "&amp;", "&amp;lt;", "&#39;", "&#x4e2d;",
           "&#0;", "&#150;", "&notit;", "&Eacute", "(red:1.2)", "\\(", "a_b", "http://x.y/?q=1&copy=2", "1,234.56", "-- no", "it's", "don’t"]
+STRANGE = "ঔ"
 USER_SYMBOLS = ["红球", "蓝色", "向左", "向左移动", "🎈", "<extra_id_0>", "ball ball", "ﬁ", "a"]
 # A few rules of every shape: one to one, one to many, many to one, to nothing, longest match wins, to a space.
 RULES = [("Ａ", "A"), ("ﬁ", "fi"), ("…", "..."), ("e\u0301", "é"), ("a\u0300", "à"), ("a\u0300\u0301", "ȃ"), ("\u200b", ""), ("\x01", ""),
@@ -57,9 +58,20 @@ def any_characters(random_: random.Random) -> str:
     return "".join(chr(random_.randint(*random_.choice(blocks))) for _ in range(random_.randint(1, 12)))
 
 
+def repeated(random_: random.Random) -> str:
+    """The same few words again and again: several ways to cut it are equally probable, and rounding chooses."""
+    words = [random_.choice(ENGLISH + CHINESE + USER_SYMBOLS) for _ in range(random_.randint(1, 3))]
+    return caption(random_, words * 2, random_.choice(["", " "]))
+
+
+def long_line(random_: random.Random) -> str:
+    """So improbable a text that the sum of scores starts again: it begins with what is in no vocabulary."""
+    return STRANGE * 8000 + caption(random_, ENGLISH + CHINESE, " ") + repeated(random_) * 40
+
+
 def line(random_: random.Random) -> str:
     """One line: mostly a caption, a quarter of the time a jumble of everything that has ever been odd."""
-    kind = random_.randrange(8)
+    kind = random_.randrange(9)
     if kind <= 1:
         return caption(random_, ENGLISH, " ")
     if kind <= 3:
@@ -68,6 +80,8 @@ def line(random_: random.Random) -> str:
         return caption(random_, ENGLISH + CHINESE + EMOJI, random_.choice(["", " "]))
     if kind == 5:
         return any_characters(random_)
+    if kind == 6:
+        return repeated(random_)
     odd = [ENGLISH, CHINESE, EMOJI, SPACES, SPACES, CONTROLS, FOLDED, MARKUP, USER_SYMBOLS]
     return "".join(random_.choice(random_.choice(odd)) for _ in range(random_.randint(1, 10)))
 
@@ -75,6 +89,11 @@ def line(random_: random.Random) -> str:
 def lines(seed: int, count: int) -> list[str]:
     random_ = random.Random(seed)
     return ["", " ", "   ", "\t", "a", "中"] + [line(random_) for _ in range(count - 6)]
+
+
+def fresh_lines(seed: int, count: int) -> list[str]:
+    """`lines` and, as the last one of `count`, a long one."""
+    return lines(seed, count - 1) + [long_line(random.Random(seed))]
 
 
 def corpus(seed: int) -> list[str]:
@@ -182,12 +201,15 @@ def write(count: int, seed: int) -> None:
     text = lines(seed, count)
     dump(DATA / "lines.json", text)
     dump(DATA / "clean.json", clean_cases(seed + 1, FEWER_LINES))
+    long = long_line(random.Random(seed))
     for name, make in MODELS.items():
         model = make()
         (DATA / f"{name}.model").write_bytes(model)
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         dump(DATA / f"{name}.ids.json", {"special": special(processor), "vocab_size": processor.vocab_size(),
                                               "ids": processor.encode(text if name == UMT5_LIKE else text[:FEWER_LINES])})
+        if name == UMT5_LIKE:
+            dump(DATA / "long.json", {"strange": STRANGE, "times": long.count(STRANGE), "rest": long.lstrip(STRANGE), "ids": processor.encode(long)})
         if name in ("user_defined", "byte_fallback"):
             (DATA / f"{name}.tokenizer.json").write_text(tokenizer_json(model))
 
@@ -201,7 +223,7 @@ def check(count: int, seed: int, models: list[Path]) -> int:
     from tokenizers import Tokenizer
 
     failures = 0
-    text = lines(seed, count)
+    text = fresh_lines(seed, count)
     for path in models:
         model = path.read_bytes()
         want = sentencepiece.SentencePieceProcessor(model_proto=model).encode(text)

@@ -7,6 +7,9 @@ use crate::vocabulary::{Piece, PieceKind};
 /// What an unknown character costs beyond the rarest piece, in log probability.
 const UNKNOWN_PENALTY: f32 = 10.0;
 
+/// Sums further from zero than this start again at zero, so that long texts keep the bits after the point.
+const SCORE_RESET: f32 = 100_000.0;
+
 /// Finds all pieces that a text starts with: pieces in order, narrowed byte by byte.
 #[derive(Debug)]
 pub(crate) struct PieceIndex {
@@ -20,11 +23,10 @@ pub(crate) struct PieceIndex {
 #[derive(Debug)]
 pub(crate) struct UnigramModel {
     index: PieceIndex,
-    /// By id: what a piece is worth. User-defined ones always win.
-    worths: Vec<Worth>,
+    /// By id: what a piece adds to the score of a cut; `None` for one that is never used.
+    scores: Vec<Option<f32>>,
     unknown_id: u32,
     unknown_score: f32,
-    score_max: f32,
 }
 
 /// A stretch of the text, in bytes, and the piece it is written as.
@@ -33,13 +35,6 @@ pub(crate) struct Cut {
     pub start: usize,
     pub end: usize,
     pub id: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Worth {
-    Score(f32),
-    Always,
-    Never,
 }
 
 impl UnigramModel {
@@ -62,46 +57,45 @@ impl UnigramModel {
                 problem: "no pieces to write text with".into(),
             });
         }
-        let scores = || pieces.iter().filter(|piece| piece.kind == PieceKind::Normal).map(|piece| piece.score);
-        let worths = pieces.iter().map(|piece| match piece.kind {
-            PieceKind::UserDefined => Worth::Always,
-            PieceKind::Unused => Worth::Never,
-            _ => Worth::Score(piece.score),
+        let normal = pieces.iter().filter(|piece| piece.kind == PieceKind::Normal).map(|piece| piece.score);
+        let unknown_score = normal.fold(f32::MAX, f32::min) - UNKNOWN_PENALTY;
+        let scores = pieces.iter().map(|piece| match piece.kind {
+            // Above every probability, and longer ones above shorter ones.
+            PieceKind::UserDefined => Some((0.1 * (piece.text.len() as f64 - 1.0)) as f32),
+            PieceKind::Unused => None,
+            _ => Some(piece.score),
         });
-        Ok(Self {
-            index,
-            worths: worths.collect(),
-            unknown_id,
-            unknown_score: scores().fold(f32::MAX, f32::min) - UNKNOWN_PENALTY,
-            // Starting at the smallest positive number is sentencepiece's choice, so that scores,
-            // which are negative, leave user-defined pieces at about -0.1.
-            score_max: scores().fold(f32::MIN_POSITIVE, f32::max),
-        })
+        Ok(Self { index, scores: scores.collect(), unknown_id, unknown_score })
     }
 
     /// Cuts normalised text into pieces by Viterbi's algorithm over byte positions.
     ///
-    /// Sums are rounded to f32 after each piece and ties keep the longer last piece, as in
-    /// sentencepiece; both decide between equally probable cuts.
+    /// Sums are rounded to f32 after each piece, before they are compared, and ties keep the longer last
+    /// piece, as in sentencepiece since 0.2.2; both decide between equally probable cuts.
     pub fn encode(&self, text: &[u8]) -> Vec<Cut> {
         let mut best_to = vec![Best { score: 0.0, start: usize::MAX, id: 0 }; text.len() + 1];
         let mut start = 0;
+        let mut furthest = 0;
         while start < text.len() {
+            let offset = best_to[start].score;
+            if offset.abs() > SCORE_RESET {
+                best_to[start..=furthest]
+                    .iter_mut()
+                    .filter(|best| best.is_known())
+                    .for_each(|best| best.score -= offset);
+            }
             let score_here = best_to[start].score;
             let character_bytes = character_length(&text[start..]);
             let mut has_character = false;
             for (length, id) in self.index.prefixes(&text[start..]) {
-                let score = match self.worths[id as usize] {
-                    Worth::Never => continue,
-                    Worth::Always => f64::from(length as f32 * self.score_max) - 0.1,
-                    Worth::Score(score) => f64::from(score),
-                };
-                best_to[start + length].improve(score + f64::from(score_here), start, id);
+                let Some(score) = self.scores[id as usize] else { continue };
+                best_to[start + length].improve(score_here + score, start, id);
+                furthest = furthest.max(start + length);
                 has_character |= length == character_bytes;
             }
             if !has_character {
-                let score = self.unknown_score + score_here;
-                best_to[start + character_bytes].improve(f64::from(score), start, self.unknown_id);
+                best_to[start + character_bytes].improve(score_here + self.unknown_score, start, self.unknown_id);
+                furthest = furthest.max(start + character_bytes);
             }
             start += character_bytes;
         }
@@ -128,9 +122,13 @@ struct Best {
 }
 
 impl Best {
-    fn improve(&mut self, score: f64, start: usize, id: u32) {
-        if self.start == usize::MAX || score > f64::from(self.score) {
-            *self = Self { score: score as f32, start, id };
+    fn is_known(&self) -> bool {
+        self.start != usize::MAX
+    }
+
+    fn improve(&mut self, score: f32, start: usize, id: u32) {
+        if !self.is_known() || score > self.score {
+            *self = Self { score, start, id };
         }
     }
 }

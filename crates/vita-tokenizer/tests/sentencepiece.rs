@@ -12,6 +12,15 @@ struct Expected {
     ids: Vec<Vec<u32>>,
 }
 
+/// What sentencepiece makes of `strange`, `times` times, and `rest`.
+#[derive(Deserialize)]
+struct Long {
+    strange: String,
+    times: usize,
+    rest: String,
+    ids: Vec<u32>,
+}
+
 #[derive(Deserialize)]
 struct Special {
     pad: Option<u32>,
@@ -24,6 +33,14 @@ struct Special {
 #[test]
 fn nmt_nfkc() {
     assert_eq!(check("nmt_nfkc", "nmt_nfkc.model"), 2000);
+}
+
+/// So improbable a text that f32 has few bits left for the differences between cuts.
+#[test]
+fn long_texts() {
+    let Long { strange, times, rest, ids } = serde_json::from_slice(&data("long.json")).unwrap();
+    let tokenizer = Tokenizer::from_bytes(&data("nmt_nfkc.model")).unwrap();
+    assert_eq!(tokenizer.encode(&(strange.repeat(times) + &rest)), ids);
 }
 
 #[test]

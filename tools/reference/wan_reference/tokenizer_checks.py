@@ -29,7 +29,7 @@ def tokenizer_check(dice: Random, model: Path, file: Path) -> Check:
     seed = dice.getrandbits(32)
 
     def error(probe: Probe) -> float:
-        lines = tokenizer_fixtures.lines(seed, LINES)
+        lines = tokenizer_fixtures.fresh_lines(seed, LINES)
         expected = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes()).encode(lines)
         texts = probe.folder / f"{model.stem}.lines.json"
         texts.write_text(json.dumps(lines))
