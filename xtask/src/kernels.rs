@@ -76,6 +76,9 @@ const CASES: &[(&str, MakeCase)] = &[
             let _ = layer_norm(&x, Affine::Weight { weight: &weight, bias: &weight }, 1e-6);
         })
     }),
+    ("gelu, tanh, 1950x8960", || activate(Activation::GeluTanh)),
+    ("gelu, erf, 1950x8960", || activate(Activation::GeluErf)),
+    ("silu 1950x8960", || activate(Activation::Silu)),
     ("l2 norm + silu 4x240x416x96", || {
         let (x, gamma) = (values(&[4, 240, 416, 96]), values(&[96]));
         case(4.0 * 240.0 * 416.0 * 96.0 * 8.0, move || {
@@ -99,6 +102,11 @@ fn linear([rows, depth, columns]: [usize; 3], dtype: DType) -> Case {
     case(2.0 * (rows * depth * columns) as f64, move || {
         let _ = layer.forward(&x, Activation::None);
     })
+}
+
+fn activate(activation: Activation) -> Case {
+    let mut x = Some(values(&[1950, 8960]));
+    case(1950.0 * 8960.0 * 8.0, move || x = x.take().map(|x| activation.forward(x)))
 }
 
 fn pack(dims: [usize; 2], dtype: DType) -> Case {

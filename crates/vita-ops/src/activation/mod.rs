@@ -9,7 +9,7 @@ use vita_tensor::Tensor;
 
 use crate::card::Site;
 use crate::rows::for_each_run;
-use crate::simd::{Isa, erf, map_in_place, sigmoid, tanh};
+use crate::simd::{Isa, Pointwise, apply_in_place, erf, sigmoid, tanh};
 
 /// A function applied to every value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ impl Activation {
     pub(crate) fn apply<S: Simd>(self, simd: S, values: &mut [f32]) {
         match self {
             Self::None => {}
-            Self::GeluTanh => map_in_place(simd, values, |x| gelu_tanh(simd, x)),
-            Self::GeluErf => map_in_place(simd, values, |x| gelu_erf(simd, x)),
-            Self::Silu => map_in_place(simd, values, |x| simd.mul_f32s(x, sigmoid(simd, x))),
+            Self::GeluTanh => apply_in_place(simd, values, GeluTanh),
+            Self::GeluErf => apply_in_place(simd, values, GeluErf),
+            Self::Silu => apply_in_place(simd, values, Silu),
         }
     }
 
@@ -80,18 +80,38 @@ impl Activation {
     }
 }
 
-#[inline(always)]
-fn gelu_tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let cubic = simd.mul_f32s(simd.mul_f32s(x, x), simd.splat_f32s(0.044_715));
-    let inner = simd.mul_f32s(x, simd.add_f32s(cubic, simd.splat_f32s(1.0)));
-    let t = tanh(simd, simd.mul_f32s(inner, simd.splat_f32s(0.797_884_6)));
-    simd.mul_f32s(simd.mul_f32s(x, simd.splat_f32s(0.5)), simd.add_f32s(t, simd.splat_f32s(1.0)))
+#[derive(Clone, Copy)]
+struct GeluTanh;
+
+impl Pointwise for GeluTanh {
+    #[inline(always)]
+    fn of<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+        let cubic = simd.mul_f32s(simd.mul_f32s(x, x), simd.splat_f32s(0.044_715));
+        let inner = simd.mul_f32s(x, simd.add_f32s(cubic, simd.splat_f32s(1.0)));
+        let t = tanh(simd, simd.mul_f32s(inner, simd.splat_f32s(0.797_884_6)));
+        simd.mul_f32s(simd.mul_f32s(x, simd.splat_f32s(0.5)), simd.add_f32s(t, simd.splat_f32s(1.0)))
+    }
 }
 
-#[inline(always)]
-fn gelu_erf<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let e = erf(simd, simd.mul_f32s(x, simd.splat_f32s(std::f32::consts::FRAC_1_SQRT_2)));
-    simd.mul_f32s(simd.mul_f32s(x, simd.splat_f32s(0.5)), simd.add_f32s(e, simd.splat_f32s(1.0)))
+#[derive(Clone, Copy)]
+struct GeluErf;
+
+impl Pointwise for GeluErf {
+    #[inline(always)]
+    fn of<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+        let e = erf(simd, simd.mul_f32s(x, simd.splat_f32s(std::f32::consts::FRAC_1_SQRT_2)));
+        simd.mul_f32s(simd.mul_f32s(x, simd.splat_f32s(0.5)), simd.add_f32s(e, simd.splat_f32s(1.0)))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Silu;
+
+impl Pointwise for Silu {
+    #[inline(always)]
+    fn of<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+        simd.mul_f32s(x, sigmoid(simd, x))
+    }
 }
 
 struct Apply<'a> {

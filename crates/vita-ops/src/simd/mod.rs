@@ -114,7 +114,26 @@ pub(crate) unsafe fn store<S: Simd>(pointer: *mut f32, value: S::f32s) {
     unsafe { pointer.cast::<S::f32s>().write_unaligned(value) }
 }
 
-/// Applies `f` to every value of a slice, a vector at a time; the last vector may be partial.
+/// A function of many operations on each value. As a closure, which nothing forces to be compiled into the kernel, it
+/// would be called without the instruction set's features: [`map_in_place`] is for a few operations.
+pub(crate) trait Pointwise: Copy {
+    fn of<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s;
+}
+
+/// Applies `function` to every value of a slice, a vector at a time; the last vector may be partial.
+#[inline(always)]
+pub(crate) fn apply_in_place<S: Simd>(simd: S, values: &mut [f32], function: impl Pointwise) {
+    let (body, tail) = S::as_mut_simd_f32s(values);
+    for value in body {
+        *value = function.of(simd, *value);
+    }
+    if !tail.is_empty() {
+        let value = function.of(simd, simd.partial_load_f32s(tail));
+        simd.partial_store_f32s(tail, value);
+    }
+}
+
+/// Applies `f`, of a few operations, to every value of a slice, a vector at a time; the last vector may be partial.
 #[inline(always)]
 pub(crate) fn map_in_place<S: Simd>(simd: S, values: &mut [f32], f: impl Fn(S::f32s) -> S::f32s) {
     let (body, tail) = S::as_mut_simd_f32s(values);
