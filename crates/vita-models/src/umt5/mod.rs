@@ -24,6 +24,9 @@ pub use input::InputError;
 /// All RMS norms of the network.
 const EPSILON: f32 = 1e-6;
 
+/// Blocks whose weights are asked for before they are needed: a prompt's few tokens leave them little time to come.
+const AHEAD: usize = 3;
+
 /// The text encoder.
 pub struct Umt5 {
     config: Config,
@@ -153,7 +156,7 @@ impl Umt5 {
     ) -> ControlFlow<(), Tensor> {
         let mut x = self.embed(ids);
         let mut ahead = self.block.iter();
-        ahead.by_ref().take(1).for_each(Block::read_ahead);
+        ahead.by_ref().take(AHEAD).for_each(Block::read_ahead);
         for (index, block) in self.block.iter().enumerate() {
             ahead.by_ref().take(1).for_each(Block::read_ahead);
             x = block.forward(x, prompts);

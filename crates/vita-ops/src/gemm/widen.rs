@@ -73,7 +73,7 @@ impl Packed {
     /// Asks for the pages of its file, where it lies in one.
     pub fn read_ahead(&self) {
         if let Data::Rows(weight) = &self.data {
-            read_ahead(weight.bytes());
+            read_ahead(weight);
         }
     }
 
