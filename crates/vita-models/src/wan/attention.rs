@@ -115,7 +115,7 @@ struct ImageLayers {
     norm_k_img: Tensor, // [C]
 }
 
-/// Keys and values of a prompt in one block; they do not change from step to step.
+/// Keys and values of a prompt in one block.
 pub struct CrossKeys {
     text: KeyValues,
     /// Logarithm of how many equal keys each key stands for.
@@ -130,7 +130,7 @@ pub struct NagKeys<'a> {
     pub numbers: NagNumbers,
 }
 
-/// Keys and values of all prompts and pictures of a job in one block.
+/// Keys and values of all prompts and pictures of a job in one block; they do not change from step to step.
 pub struct AllKeys {
     text: KeyValues,
     images: Vec<KeyValues>,
@@ -144,6 +144,12 @@ impl AllKeys {
             v: self.text.v.narrow(0, rows.start, rows.len()),
         };
         CrossKeys { text, text_bias, image: image.and_then(|index| self.images.get(index).cloned()) }
+    }
+
+    /// Whether there was room for them.
+    pub fn is_made(&self) -> bool {
+        let mut all = std::iter::once(&self.text).chain(&self.images);
+        all.all(|KeyValues { k, v }| k.failure().is_none() && v.failure().is_none())
     }
 }
 
@@ -242,7 +248,7 @@ impl CrossAttention {
         image.for_each(Linear::read_ahead);
     }
 
-    /// Asks for the pages of the weights that [`Self::forward`] needs.
+    /// Asks for the pages of the weights that [`Self::forward`] needs once the keys are there.
     pub fn read_ahead(&self) {
         [&self.layers.q, &self.layers.o].into_iter().for_each(Linear::read_ahead);
     }
@@ -250,13 +256,6 @@ impl CrossAttention {
     pub fn size_bytes(&self) -> usize {
         let image = |layers: &ImageLayers| layers.k_img.size_bytes() + layers.v_img.size_bytes();
         self.layers.size_bytes() + self.image.as_ref().map_or(0, image)
-    }
-}
-
-impl CrossKeys {
-    pub fn size_bytes(&self) -> usize {
-        let both = |keys: &KeyValues| keys.k.size_bytes() + keys.v.size_bytes();
-        both(&self.text) + self.image.as_ref().map_or(0, both)
     }
 }
 

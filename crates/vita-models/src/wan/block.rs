@@ -96,14 +96,18 @@ impl Block {
         })
     }
 
-    /// Keys and values of a prompt, see [`CrossAttention::keys`].
+    /// What makes a prompt's keys and values, see [`CrossAttention::keys`].
     pub fn cross_attn(&self) -> &CrossAttention {
         &self.cross_attn
     }
 
-    /// Asks for the pages of the weights that [`Self::forward`] needs, see [`vita_ops::Linear::read_ahead`].
-    pub fn read_ahead(&self) {
+    /// Asks for the pages of the weights that [`Self::forward`] needs, see [`vita_ops::Linear::read_ahead`], and of those
+    /// that make the keys where these are not there yet.
+    pub fn read_ahead(&self, has_keys: bool) {
         self.self_attn.read_ahead();
+        if !has_keys {
+            self.cross_attn.read_ahead_keys();
+        }
         self.cross_attn.read_ahead();
         self.ffn.read_ahead();
     }

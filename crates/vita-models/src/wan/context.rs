@@ -1,9 +1,12 @@
 //! A prompt as the blocks see it: their cross-attention's keys and values, computed once a job.
 
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
 use vita_ops::to_f32;
 use vita_tensor::Tensor;
 
-use super::attention::CrossKeys;
+use super::attention::{AllKeys, CrossAttention, CrossKeys};
 use super::{Config, Error, Result};
 
 /// A prompt's embedding. The rows of zeros that pad it to 512 tokens are not masked: they take part in the
@@ -68,23 +71,63 @@ impl Prompt {
     }
 }
 
-/// Keys and values of a prompt, and of an image, in every block of one model.
+/// A prompt, and an image, embedded for one model. The keys and values of a block are computed when it first runs, those
+/// of all prompts of the job together: its weights are then read once, and lie where the block's others do.
 pub struct Context {
-    pub(super) blocks: Vec<CrossKeys>,
-    pub(super) dim: usize,
-    pub(super) text_keys: usize,
-    pub(super) image_keys: usize,
+    pub(super) job: Arc<JobContext>,
+    /// Of the job's texts.
+    pub(super) rows: Range<usize>,
+    /// Logarithm of how many equal keys each key stands for.
+    pub(super) text_bias: Option<Arc<[f32]>>,
+    /// Which of the job's images.
+    pub(super) image: Option<usize>,
+}
+
+/// What the contexts of a job share.
+pub(super) struct JobContext {
+    /// `[S, C]`: the rows of all prompts.
+    text: Tensor,
+    /// `[257 or 514, C]` each.
+    images: Vec<Tensor>,
+    /// By block, once it ran.
+    blocks: Vec<OnceLock<AllKeys>>,
+}
+
+impl JobContext {
+    pub fn new(text: Tensor, images: Vec<Tensor>, block_count: usize) -> Self {
+        Self { text, images, blocks: std::iter::repeat_with(OnceLock::new).take(block_count).collect() }
+    }
 }
 
 impl Context {
     /// Keys of the text, and of the image.
     pub fn key_counts(&self) -> [usize; 2] {
-        [self.text_keys, self.image_keys]
+        [self.rows.len(), self.image.map_or(0, |index| self.job.images[index].dims()[0])]
     }
 
-    /// Bytes held; [`Config::context_bytes`] predicts them.
-    pub fn size_bytes(&self) -> usize {
-        self.blocks.iter().map(CrossKeys::size_bytes).sum()
+    /// Whether it was made for a network of so many blocks, that wide.
+    pub(super) fn is_of(&self, block_count: usize, dim: usize) -> bool {
+        self.job.blocks.len() == block_count && self.job.text.dims()[1] == dim
+    }
+
+    /// Whether the keys of a block are known.
+    pub(super) fn has_keys(&self, index: usize) -> bool {
+        self.job.blocks[index].get().is_some()
+    }
+
+    /// Keys and values in a block, whose layers are given.
+    pub(super) fn keys(&self, index: usize, layers: &CrossAttention) -> CrossKeys {
+        let Self { job, rows, text_bias, image } = self;
+        let of = |all: &AllKeys| all.of(rows.clone(), text_bias.clone(), *image);
+        if let Some(known) = job.blocks[index].get() {
+            return of(known);
+        }
+        let all = layers.keys(&job.text, &job.images);
+        match all.is_made() {
+            true => of(job.blocks[index].get_or_init(|| all)),
+            // The block that they are given to fails as they did, and is run again where there is room for it then.
+            false => of(&all),
+        }
     }
 }
 

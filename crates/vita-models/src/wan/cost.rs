@@ -16,7 +16,7 @@ pub struct Workload {
 
 impl Config {
     /// Floating-point operations of [`super::Wan::forward`]: two for each product of a linear layer
-    /// (`2 M N K`) and of the attentions (`4 L S C`). The context's are not in it.
+    /// (`2 M N K`) and of the attentions (`4 L S C`). The context's keys and values are not in it.
     pub fn flops(&self, workload: &Workload) -> f64 {
         let tokens = token_grid(workload.latent).iter().product::<usize>() as f64;
         let [dim, ffn_dim, freq_dim] = [self.dim, self.ffn_dim, self.freq_dim].map(|size| size as f64);
@@ -51,9 +51,9 @@ impl Config {
         (most + modulation) * size_of::<f32>() + rope_bytes(tokens)
     }
 
-    /// Bytes of a [`super::Context`]: keys and values in every block.
+    /// Bytes of a job's [`super::Context`]s: what is embedded, and keys and values in every block once it ran.
     pub fn context_bytes(&self, text_keys: usize, image_keys: usize) -> usize {
-        2 * self.layers * (text_keys + image_keys) * self.dim * size_of::<f32>()
+        (1 + 2 * self.layers) * (text_keys + image_keys) * self.dim * size_of::<f32>()
     }
 }
 
@@ -75,6 +75,6 @@ mod tests {
         let gigabytes = Config::t2v_14b().activation_bytes(&workload, options) as f64 / 1e9;
         // Four buffers of 671 MB, four parts of a seventh, and small things.
         assert!((3.0..3.2).contains(&gigabytes), "{gigabytes}");
-        assert_eq!(Config::t2v_14b().context_bytes(101, 0), 2 * 40 * 101 * 5120 * 4);
+        assert_eq!(Config::t2v_14b().context_bytes(101, 0), (1 + 2 * 40) * 101 * 5120 * 4);
     }
 }

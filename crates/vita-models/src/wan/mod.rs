@@ -4,7 +4,7 @@
 //! Wan::load(weights)                                  once a checkpoint
 //! wan.adapted(LoRAs)                                  once a run, if there are any
 //! wan.layout(latent size)                             once a size: positions, and the parts of the work
-//! wan.context(prompt, image features)                 once a prompt: keys and values of every block
+//! wan.context(prompt, image features)                 once a prompt
 //! wan.forward(x, timesteps, context, layout, ..)      once a step
 //! ```
 //!

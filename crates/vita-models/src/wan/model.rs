@@ -9,8 +9,9 @@ use vita_tensor::Tensor;
 use vita_weights::{Lora, Weights};
 
 use super::adapt::{Change, unused};
-use super::attention::{CrossAttention, NagKeys};
+use super::attention::NagKeys;
 use super::block::{Block, BlockPrompt};
+use super::context::JobContext;
 use super::embedding::{ImageEmbedding, Time, TimeEmbedding};
 use super::head::Head;
 use super::layers::{Mlp, small};
@@ -19,9 +20,6 @@ use super::{Cached, Config, Context, Error, Layout, LayoutOptions, Pass, Prompt,
 
 /// Told after each block: how many are done, of how many. `Break` stops with [`Error::Cancelled`].
 pub type OnBlock<'a> = &'a mut dyn FnMut(usize, usize) -> ControlFlow<()>;
-
-/// Blocks whose keys' weights are asked for before they are needed; each has little for the disk to do.
-const AHEAD: usize = 4;
 
 /// A loaded Wan transformer.
 #[derive(Clone)]
@@ -179,8 +177,8 @@ impl Wan {
         Layout::new(&self.config, latent, options)
     }
 
-    /// Keys and values of a prompt, and of an image's features `[257 or 514, image_dim]` where the model has an
-    /// image branch. Without features that branch is left out.
+    /// A prompt for the blocks, and an image's features `[257 or 514, image_dim]` where the model has an image branch.
+    /// Without features that branch is left out.
     ///
     /// # Errors
     /// If a shape does not fit, or the model takes no features.
@@ -188,8 +186,8 @@ impl Wan {
         Ok(self.contexts(&[(prompt, image)])?.remove(0))
     }
 
-    /// [`Self::context`] of all prompts of a job at once, which costs little more than one: the weights are read once,
-    /// and an image that several prompts share is embedded once.
+    /// [`Self::context`] of all prompts of a job at once, which costs little more than one: in each block the keys and
+    /// values of all are computed when it first runs, and an image that several prompts share is embedded once.
     ///
     /// # Errors
     /// As [`Self::context`].
@@ -198,7 +196,7 @@ impl Wan {
     }
 
     fn try_contexts(&self, prompts: &[(&Prompt, Option<&Tensor>)]) -> Result<Vec<Context>> {
-        let &Config { dim, text_dim, .. } = &self.config;
+        let text_dim = self.config.text_dim;
         if let Some((prompt, _)) = prompts.iter().find(|(prompt, _)| prompt.rows().dims()[1] != text_dim) {
             return Err(Error::Prompt { found: prompt.rows().dims(), text_dim });
         }
@@ -209,7 +207,6 @@ impl Wan {
             }
         }
         let images = features.iter().map(|features| self.embed_image(features)).collect::<Result<Vec<_>>>()?;
-        let mut contexts = Vec::with_capacity(prompts.len());
         let mut parts = Vec::with_capacity(prompts.len());
         let mut row_count = 0;
         for (prompt, image) in prompts {
@@ -217,26 +214,16 @@ impl Wan {
             row_count = rows.end;
             let bias: Option<Arc<[f32]>> = prompt.key_bias().map(Arc::from);
             let image = image.and_then(|image| features.iter().position(|known| known.is_same(image)));
-            let blocks = Vec::with_capacity(self.blocks.len());
-            let image_keys = image.map_or(0, |index| images[index].dims()[0]);
-            contexts.push(Context { blocks, dim, text_keys: rows.len(), image_keys });
             parts.push((rows, bias, image));
         }
         let mut rows = Tensor::scratch([row_count, text_dim]);
         for ((prompt, _), (range, ..)) in prompts.iter().zip(&parts) {
             put_rows(&mut rows, range.start, prompt.rows());
         }
-        let text = self.text_embedding.forward(rows);
-        let mut ahead = self.blocks.iter().map(Block::cross_attn);
-        ahead.by_ref().take(AHEAD).for_each(CrossAttention::read_ahead_keys);
-        for index in 0..self.blocks.len() {
-            ahead.by_ref().take(1).for_each(CrossAttention::read_ahead_keys);
-            let all = self.block(index)?.cross_attn().keys(&text, &images);
-            for (context, (rows, bias, image)) in contexts.iter_mut().zip(&parts) {
-                context.blocks.push(all.of(rows.clone(), bias.clone(), *image));
-            }
-        }
-        Ok(contexts)
+        let text = self.text_embedding.forward(rows).made()?;
+        let job = Arc::new(JobContext::new(text, images, self.blocks.len()));
+        let context = |(rows, text_bias, image)| Context { job: job.clone(), rows, text_bias, image };
+        Ok(parts.into_iter().map(context).collect())
     }
 
     /// The velocity of a noisy latent.
@@ -313,14 +300,20 @@ impl Wan {
         pass: &Pass,
         on_block: OnBlock,
     ) -> Result<Tensor> {
-        let mut ahead = self.blocks.iter();
-        ahead.by_ref().take(1).for_each(Block::read_ahead);
-        for (index, keys) in context.blocks.iter().enumerate() {
-            ahead.by_ref().take(1).for_each(Block::read_ahead);
+        let read_ahead = |index: usize| {
+            if let Some(block) = self.blocks.get(index) {
+                block.read_ahead(context.has_keys(index));
+            }
+        };
+        read_ahead(0);
+        for index in 0..self.blocks.len() {
+            read_ahead(index + 1);
             if !pass.skipped_blocks.contains(&index) {
-                let nag = pass.nag.map(|nag| NagKeys { keys: &nag.context.blocks[index], numbers: nag.numbers });
-                let prompt = BlockPrompt { keys, nag };
-                x = self.block(index)?.forward(x, &time.e0, prompt, layout, pass.enhance);
+                let block = self.block(index)?;
+                let keys = context.keys(index, block.cross_attn());
+                let nag = pass.nag.map(|nag| (nag.context.keys(index, block.cross_attn()), nag.numbers));
+                let nag = nag.as_ref().map(|(keys, numbers)| NagKeys { keys, numbers: *numbers });
+                x = block.forward(x, &time.e0, BlockPrompt { keys: &keys, nag }, layout, pass.enhance);
             }
             if let Some(failure) = x.failure() {
                 return Err(failure.clone().into());
@@ -335,7 +328,7 @@ impl Wan {
             return Err(Error::ImageUnexpected);
         };
         match *features.dims() {
-            [count, width] if count > 0 && width == config.dim => Ok(img_emb.forward(features)),
+            [count, width] if count > 0 && width == config.dim => Ok(img_emb.forward(features).made()?),
             _ => Err(Error::Image { found: features.dims(), image_dim: config.dim }),
         }
     }
@@ -349,7 +342,7 @@ impl Wan {
         if timesteps.len() != 1 && timesteps.len() != frames {
             return Err(Error::Timesteps { found: timesteps.len(), frames });
         }
-        if context.blocks.len() != self.blocks.len() || context.dim != self.config.dim {
+        if !context.is_of(self.blocks.len(), self.config.dim) {
             return Err(Error::ContextOfAnother);
         }
         Ok(())
