@@ -89,11 +89,12 @@ fn try_system(system: &System, arguments: &Arguments) -> Result<(), Report> {
     println!("\n{}: {} of files, {} of memory in the machine", system.name, bytes_text(total), machine_text());
     println!("\n{HEAD}");
     let mut problems = Vec::new();
-    let rate = || disk::mapped_rate(&paths[0], RATE_BYTES);
+    let rate = || {
+        disk::forget(&paths)?;
+        disk::mapped_rate(&paths[0], RATE_BYTES)
+    };
     let before = rate()?;
-    for path in &paths {
-        disk::forget(path).map_err(|error| failed("read", path, &error))?;
-    }
+    disk::forget(&paths)?;
     let cold = watch(&mut command(system, arguments), true)?;
     let again = watch(&mut command(system, arguments), false)?;
     // Others may use the disk too: of two rates, the faster asks for more.
