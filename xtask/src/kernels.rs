@@ -53,6 +53,12 @@ const CASES: &[(&str, MakeCase)] = &[
     ("linear 1950x1536x8960 fp8", || linear([1950, 1536, 8960], DType::F8E4M3)),
     ("linear 1950x8960x1536 bf16", || linear([1950, 8960, 1536], DType::BF16)),
     ("linear 2048x5120x5120 bf16", || linear([2048, 5120, 5120], DType::BF16)),
+    ("linear 257x1280x5120 f16", || linear([257, 1280, 5120], DType::F16)),
+    ("linear 257x5120x1280 f16", || linear([257, 5120, 1280], DType::F16)),
+    ("linear 40x4096x10240 fp8", || linear([40, 4096, 10240], DType::F8E4M3)),
+    ("linear 40x4096x10240 f16", || linear([40, 4096, 10240], DType::F16)),
+    ("linear 64x5120x5120 fp8", || linear([64, 5120, 5120], DType::F8E4M3)),
+    ("linear 24x4096x10240 fp8", || linear([24, 4096, 10240], DType::F8E4M3)),
     ("linear 33x1536x8960 bf16", || linear([33, 1536, 8960], DType::BF16)),
     ("linear 1x1536x9216 bf16", || linear([1, 1536, 9216], DType::BF16)),
     ("linear 12x4096x10240 fp8", || linear([12, 4096, 10240], DType::F8E4M3)),
@@ -147,6 +153,10 @@ fn weight(dims: &[usize], dtype: DType) -> Tensor {
     let source = values(dims);
     let bytes: Vec<u8> = match dtype {
         DType::F32 => return source,
+        // Any bits but those of infinities will do.
+        DType::F16 => {
+            source.f32s().iter().flat_map(|value| ((value * 2e4) as i16 as u16 & 0xbfff).to_le_bytes()).collect()
+        }
         DType::BF16 => source.f32s().iter().flat_map(|value| ((value.to_bits() >> 16) as u16).to_le_bytes()).collect(),
         _ => source.f32s().iter().map(|value| (value * 100.0) as i8 as u8 & 0xb7).collect(),
     };

@@ -10,7 +10,7 @@ use super::{BLOCK, Finish, Output, RowSource};
 use crate::simd::{Isa, load, store};
 
 /// Most rows that this is faster for than panels are.
-pub(super) const ROWS_MAX: usize = 16;
+pub(super) const ROWS_MAX: usize = 40;
 
 /// Rows of the weight that are summed at a time, and of the other matrix.
 const TILE: usize = 4;
