@@ -300,8 +300,9 @@ impl Wan {
         pass: &Pass,
         on_block: OnBlock,
     ) -> Result<Tensor> {
+        // Of a network on a card, the host's pages have been read when it was brought there.
         let read_ahead = |index: usize| {
-            if let Some(block) = self.blocks.get(index) {
+            if let (Some(block), None) = (self.blocks.get(index), &self.there) {
                 block.read_ahead(context.has_keys(index));
             }
         };
