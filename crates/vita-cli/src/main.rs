@@ -16,6 +16,7 @@ mod disk;
 mod folders;
 mod logs;
 mod machine;
+mod made_up;
 mod nano;
 mod progress;
 mod terminal;

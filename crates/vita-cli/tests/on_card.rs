@@ -4,6 +4,8 @@
 #[path = "../../vita-cuda/tests/emulator/mod.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]
 mod emulator;
+#[path = "../src/made_up.rs"]
+mod made_up;
 #[path = "../src/nano.rs"]
 #[allow(dead_code, reason = "the program uses more of it")]
 mod nano;

@@ -6,9 +6,8 @@ use std::fs::File;
 use std::io::Write;
 
 use common::{checkpoint, f32s, of_layout, small, text, zeros};
-use vita_tensor::Dims;
 use vita_weights::{
-    Checkpoint, ClipVisionFacts, DitFacts, DitVariant, Kind, Layout, Role, Umt5Facts, VaeFacts, VaeGeneration, identify,
+    Checkpoint, ClipVisionFacts, DitFacts, DitVariant, Kind, Layout, Role, Umt5Facts, VaeFacts, identify,
 };
 
 fn dit(dim: usize, ffn_dim: usize, layer_count: usize, channels: (usize, usize)) -> DitFacts {
@@ -34,11 +33,11 @@ fn systems_by_their_sizes() {
     let image = |facts| DitFacts { image_branch: true, image_dim: Some(1280), ..facts };
     let of_14b = |channels| dit(5120, 13824, 40, channels);
     for (facts, system, count) in [
-        (dit(1536, 8960, 30, (16, 16)), "Wan2.1 T2V 1.3B", Some(1_418_996_800)),
-        (of_14b((16, 16)), "Wan2.1 T2V 14B", Some(14_288_491_584)),
-        (image(of_14b((36, 16))), "Wan2.1 I2V 14B", Some(16_394_878_784)),
-        (of_14b((36, 16)), "Wan2.2 I2V A14B expert", Some(14_288_901_184)),
-        (dit(3072, 14336, 30, (48, 48)), "Wan2.2 TI2V 5B", Some(4_999_787_712)),
+        (DitFacts::T2V_1_3B, "Wan2.1 T2V 1.3B", Some(1_418_996_800)),
+        (DitFacts::T2V_14B, "Wan2.1 T2V 14B", Some(14_288_491_584)),
+        (DitFacts::I2V_14B, "Wan2.1 I2V 14B", Some(16_394_878_784)),
+        (DitFacts::I2V_A14B, "Wan2.2 I2V A14B expert", Some(14_288_901_184)),
+        (DitFacts::TI2V_5B, "Wan2.2 TI2V 5B", Some(4_999_787_712)),
         (DitFacts { first_last_frame: true, ..image(of_14b((36, 16))) }, "Wan2.1 FLF2V 14B", None),
         (image(dit(1536, 8960, 30, (36, 16))), "Wan2.1 Fun-InP 1.3B", None),
         (DitFacts { variant: DitVariant::Vace, ..of_14b((16, 16)) }, "Wan2.1 VACE 14B", None),
@@ -49,27 +48,11 @@ fn systems_by_their_sizes() {
             assert_eq!(parameters(&facts.layout()), count, "{system}");
         }
     }
-    let xxl = Umt5Facts {
-        vocab_size: 256_384,
-        dim: 4096,
-        ffn_dim: 10_240,
-        head_count: 64,
-        head_dim: 64,
-        layer_count: 24,
-        ..small::umt5()
-    };
+    let xxl = Umt5Facts::XXL;
     assert_eq!((xxl.system().as_str(), parameters(&xxl.layout())), ("UMT5-XXL text encoder", 5_680_910_336));
 
-    let vae21 = VaeFacts { encoder_dim: 96, decoder_dim: 96, ..small::vae() };
-    let vae22 = VaeFacts {
-        generation: VaeGeneration::Wan22,
-        encoder_dim: 160,
-        decoder_dim: 256,
-        latent_channels: 48,
-        image_channels: 12,
-    };
     for (facts, system, tensor_count, count) in
-        [(vae21, "Wan 2.1 VAE", 194, 126_892_531), (vae22, "Wan 2.2 VAE", 196, 704_688_668)]
+        [(VaeFacts::WAN_21, "Wan 2.1 VAE", 194, 126_892_531), (VaeFacts::WAN_22, "Wan 2.2 VAE", 196, 704_688_668)]
     {
         let layout = facts.layout();
         assert_eq!((facts.system().as_str(), layout.len(), parameters(&layout)), (system, tensor_count, count));
@@ -78,18 +61,7 @@ fn systems_by_their_sizes() {
 
 #[test]
 fn vision_encoders_by_their_sizes() {
-    let vit_h = ClipVisionFacts {
-        dim: 1280,
-        ffn_dim: 5120,
-        head_count: 16,
-        layer_count: 32,
-        patch_size: 14,
-        image_size: 224,
-        position_count: 257,
-        embedding_dims: [Dims::from([1280]), Dims::from([257, 1280])],
-        unused: Vec::new(),
-        ..small::clip_vision()
-    };
+    let vit_h = ClipVisionFacts::vit_h_14();
     // Counted on transformers' `CLIPVisionModel`, without the final norm.
     assert_eq!((vit_h.system().as_str(), parameters(&vit_h.layout())), ("CLIP ViT-H/14 vision encoder", 630_763_520));
     assert_eq!(vit_h.unsupported(), None);

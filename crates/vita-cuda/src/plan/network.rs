@@ -16,57 +16,23 @@ pub struct Network {
 pub struct Placement {
     /// Blocks that stream: the last ones, so that the first are there while the stream starts.
     pub streamed_blocks: usize,
-    /// Where they come from; [`Source::Card`] if none streams.
-    pub source: Source,
     /// What it takes of the card while it works, activations and the streams' room included.
     pub card_bytes: u64,
-    /// What it takes of pinned memory.
-    pub pinned_bytes: u64,
-}
-
-/// Where blocks come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// They are on the card.
-    Card,
-    /// From pinned memory: copies run beside the work at the bus's full rate.
-    Pinned,
-    /// From the mapped file, by way of a small pinned buffer.
-    Mapped,
 }
 
 impl Network {
-    /// All its weights.
-    pub fn weight_bytes(&self) -> u64 {
-        self.other_bytes + self.block_bytes.iter().sum::<u64>()
-    }
-
     /// The least it can work with: every block streams.
     pub fn least_bytes(&self) -> u64 {
         self.card_bytes(self.block_bytes.len())
     }
 
-    /// All of it on the card.
-    pub fn whole(&self) -> Placement {
-        Placement { streamed_blocks: 0, source: Source::Card, card_bytes: self.card_bytes(0), pinned_bytes: 0 }
-    }
-
     /// As many blocks on the card as fit, at least `swapped` of them streaming; `None` if even all streaming does not
     /// fit.
-    pub fn place(&self, usable_bytes: u64, swapped: usize, pinned_bytes_max: u64) -> Option<Placement> {
+    pub fn place(&self, usable_bytes: u64, swapped: usize) -> Option<Placement> {
         let count = self.block_bytes.len();
-        let streamed = (swapped.min(count)..=count).find(|&streamed| self.card_bytes(streamed) <= usable_bytes)?;
-        if streamed == 0 {
-            return Some(self.whole());
-        }
-        let streamed_bytes: u64 = self.block_bytes[count - streamed..].iter().sum();
-        let pinned = streamed_bytes <= pinned_bytes_max;
-        Some(Placement {
-            streamed_blocks: streamed,
-            source: if pinned { Source::Pinned } else { Source::Mapped },
-            card_bytes: self.card_bytes(streamed),
-            pinned_bytes: if pinned { streamed_bytes } else { 0 },
-        })
+        let mut placements = (swapped.min(count)..=count)
+            .map(|streamed| Placement { streamed_blocks: streamed, card_bytes: self.card_bytes(streamed) });
+        placements.find(|placement| placement.card_bytes <= usable_bytes)
     }
 
     /// What it takes of the card with so many blocks streaming.
@@ -95,17 +61,16 @@ mod tests {
             (100, 1, Some((1, 62))),
             (100, 9, Some((4, 52))),
         ] {
-            let got =
-                network.place(usable, swapped, 1000).map(|placement| (placement.streamed_blocks, placement.card_bytes));
+            let got = network.place(usable, swapped).map(|placement| (placement.streamed_blocks, placement.card_bytes));
             assert_eq!(got, want, "{usable} {swapped}");
         }
-        assert_eq!((network.least_bytes(), network.weight_bytes()), (52, 55));
+        assert_eq!(network.least_bytes(), 52);
     }
 
     #[test]
     fn a_block_less_is_a_block_less_of_the_card() {
         let network = Network { block_bytes: vec![10; 40], other_bytes: 0, work_bytes: 0 };
-        let streamed = |usable| network.place(usable, 0, 0).map(|placement| placement.streamed_blocks);
+        let streamed = |usable| network.place(usable, 0).map(|placement| placement.streamed_blocks);
         assert_eq!([400, 399, 390, 380, 20, 19].map(streamed), [Some(0), Some(3), Some(3), Some(4), Some(40), None]);
     }
 }

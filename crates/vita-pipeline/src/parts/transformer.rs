@@ -280,7 +280,7 @@ impl Transformer {
         };
         let free_bytes = residency.memory_bytes_max().map_or(u64::MAX, |most| most.saturating_sub(BASE_BYTES));
         let swapped = residency.blocks_to_swap().max(self.patches.blocks_to_swap);
-        network.place(free_bytes, swapped, 0).ok_or(Error::Memory {
+        network.place(free_bytes, swapped).ok_or(Error::Memory {
             needed_bytes: network.least_bytes(),
             free_bytes,
             card_bytes: residency.card_bytes(),

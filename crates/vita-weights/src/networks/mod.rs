@@ -3,6 +3,7 @@
 
 pub mod clip_vision;
 pub mod dit;
+mod published;
 pub mod umt5;
 pub mod vae;
 

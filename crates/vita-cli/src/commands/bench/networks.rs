@@ -16,6 +16,7 @@ use vita_weights::Role;
 use super::measured::{Measured, time, timed};
 use super::{Arguments, Site, sizes};
 use crate::cuda;
+use crate::made_up::made_up;
 
 const LAYOUT: LayoutOptions = LayoutOptions { hidden_bytes_max: HIDDEN_BYTES_MAX };
 
@@ -77,7 +78,7 @@ fn swapped(arguments: &Arguments, wan: &Wan, latent: [usize; 3], card: &Card) ->
     };
     let free = card.machine().free_bytes()?;
     let usable = arguments.vram_budget().map_or(free, |most| cuda::pool_budget(most).min(free));
-    let placement = network.place(usable, arguments.blocks_to_swap, 0);
+    let placement = network.place(usable, arguments.blocks_to_swap);
     placement.map(|placement| placement.streamed_blocks).ok_or_else(|| {
         let [needed, usable] = [network.least_bytes(), usable].map(vita_base::bytes_text);
         Report::new(format!("the step needs {needed} of the card even if every block is swapped, {usable} can be used"))
@@ -189,25 +190,4 @@ fn placed<N, E: Into<Report>>(
 fn on(measured: Measured, site: Option<&Site>, swapped_blocks: usize) -> Measured {
     let matrix_gflops = site.map_or(0.0, |site| site.matrix_gflops);
     measured.on(Site::card(site).map(|card| &**card), matrix_gflops, swapped_blocks)
-}
-
-/// Numbers spread evenly over -1.7..1.7, so of deviation 1, in no order that matters.
-fn made_up(dims: &[usize]) -> Tensor {
-    const GOLDEN: f64 = 0.618_033_988_749_895;
-    let count = dims.iter().product();
-    let values = (0..count).map(|index: usize| ((index as f64 * GOLDEN).fract() * 3.4 - 1.7) as f32);
-    Tensor::from_vec(values.collect(), dims)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn made_up_numbers_have_deviation_one() {
-        let values = made_up(&[100, 40]).to_vec();
-        let mean = values.iter().sum::<f32>() / 4000.0;
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 4000.0;
-        assert!(mean.abs() < 0.01 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
-    }
 }

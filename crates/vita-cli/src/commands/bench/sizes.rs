@@ -2,82 +2,46 @@
 
 use vita_base::Report;
 use vita_tensor::Dims;
-use vita_weights::{ClipVisionFacts, DitFacts, DitVariant, Layout, Umt5Facts, VaeFacts, VaeGeneration};
+use vita_weights::{ClipVisionFacts, DitFacts, Layout, Umt5Facts, VaeFacts};
 
 /// Every transformer and what its autoencoder makes of a side of so many pixels.
 const TRANSFORMERS: [(&str, DitFacts, usize); 6] = [
-    ("1.3b", T2V_1_3B, 8),
-    ("14b", T2V_14B, 8),
-    ("i2v-14b", DitFacts { in_channels: 36, image_branch: true, ..T2V_14B }, 8),
-    ("a14b-i2v", DitFacts { in_channels: 36, ..T2V_14B }, 8),
-    ("5b", TI2V_5B, 16),
+    ("1.3b", DitFacts::T2V_1_3B, 8),
+    ("14b", DitFacts::T2V_14B, 8),
+    ("i2v-14b", DitFacts::I2V_14B, 8),
+    ("a14b-i2v", DitFacts::I2V_A14B, 8),
+    ("5b", DitFacts::TI2V_5B, 16),
     // Two blocks of two heads, to try the command.
-    ("tiny", DitFacts { dim: 256, ffn_dim: 512, head_count: 2, layer_count: 2, text_dim: 64, ..T2V_1_3B }, 8),
+    ("tiny", DitFacts { dim: 256, ffn_dim: 512, head_count: 2, layer_count: 2, text_dim: 64, ..DitFacts::T2V_1_3B }, 8),
 ];
-
-const T2V_1_3B: DitFacts = DitFacts {
-    dim: 1536,
-    ffn_dim: 8960,
-    head_count: 12,
-    layer_count: 30,
-    in_channels: 16,
-    out_channels: 16,
-    text_dim: 4096,
-    freq_dim: 256,
-    image_branch: false,
-    image_dim: None,
-    first_last_frame: false,
-    variant: DitVariant::Plain,
-};
-
-const T2V_14B: DitFacts = DitFacts { dim: 5120, ffn_dim: 13_824, head_count: 40, layer_count: 40, ..T2V_1_3B };
-
-const TI2V_5B: DitFacts =
-    DitFacts { dim: 3072, ffn_dim: 14_336, head_count: 24, in_channels: 48, out_channels: 48, ..T2V_1_3B };
 
 const TEXT_ENCODERS: [(&str, Umt5Facts); 2] = [
-    ("xxl", UMT5_XXL),
+    ("xxl", Umt5Facts::XXL),
     // Two blocks of two heads, to try the command.
-    ("tiny", Umt5Facts { vocab_size: 500, dim: 128, ffn_dim: 256, head_count: 2, layer_count: 2, ..UMT5_XXL }),
+    ("tiny", Umt5Facts { vocab_size: 500, dim: 128, ffn_dim: 256, head_count: 2, layer_count: 2, ..Umt5Facts::XXL }),
 ];
-
-const UMT5_XXL: Umt5Facts = Umt5Facts {
-    vocab_size: 256_384,
-    dim: 4096,
-    ffn_dim: 10_240,
-    head_count: 64,
-    head_dim: 64,
-    layer_count: 24,
-    bucket_count: 32,
-    table_in_every_layer: true,
-};
 
 /// Every autoencoder, and how many pixels of a side it makes one element of its latent of.
 const AUTOENCODERS: [(&str, VaeFacts, usize); 3] = [
-    ("2.1", VAE_21, 8),
-    ("2.2", VAE_22, 16),
+    ("2.1", VaeFacts::WAN_21, 8),
+    ("2.2", VaeFacts::WAN_22, 16),
     // To try the command.
-    ("tiny", VaeFacts { encoder_dim: 8, decoder_dim: 8, ..VAE_21 }, 8),
+    ("tiny", VaeFacts { encoder_dim: 8, decoder_dim: 8, ..VaeFacts::WAN_21 }, 8),
 ];
 
-const VAE_21: VaeFacts = VaeFacts {
-    generation: VaeGeneration::Wan21,
-    encoder_dim: 96,
-    decoder_dim: 96,
-    latent_channels: 16,
-    image_channels: 3,
-};
-
-const VAE_22: VaeFacts = VaeFacts {
-    generation: VaeGeneration::Wan22,
-    encoder_dim: 160,
-    decoder_dim: 256,
-    latent_channels: 48,
-    image_channels: 12,
-};
-
-/// Name, width, blocks, and pixels of a picture's side.
-const VISION_ENCODERS: [(&str, usize, usize, usize); 2] = [("vit-h", 1280, 32, 224), ("tiny", 160, 3, 56)];
+/// Three blocks of two heads, sixteen patches, to try the command.
+fn tiny_vision_encoder() -> ClipVisionFacts {
+    ClipVisionFacts {
+        dim: 160,
+        ffn_dim: 640,
+        head_count: 2,
+        layer_count: 3,
+        image_size: 56,
+        position_count: 17,
+        embedding_dims: [Dims::from([160]), Dims::from([17, 160])],
+        ..ClipVisionFacts::vit_h_14()
+    }
+}
 
 /// Tensors of a transformer, and pixels of a side of its latent's elements.
 ///
@@ -106,27 +70,11 @@ pub fn text_encoder(name: &str) -> Result<Layout, Report> {
 /// # Errors
 /// If no vision encoder is called so.
 pub fn vision_encoder(name: &str) -> Result<Layout, Report> {
-    const PATCH: usize = 14;
-    let found = VISION_ENCODERS.iter().find(|(known, ..)| *known == name);
-    let facts = found.map(|&(_, dim, layer_count, image_size)| {
-        let position_count = 1 + (image_size / PATCH).pow(2);
-        ClipVisionFacts {
-            dim,
-            ffn_dim: 4 * dim,
-            head_count: dim / 80,
-            layer_count,
-            patch_size: PATCH,
-            image_size,
-            position_count,
-            fused_qkv: false,
-            image_channels: 3,
-            embedding_dims: [Dims::from([dim]), Dims::from([position_count, dim])],
-            unused: Layout::new(),
-        }
-    });
-    facts
-        .map(|facts| facts.layout())
-        .ok_or_else(|| unknown("vision encoder", name, VISION_ENCODERS.iter().map(|(name, ..)| *name)))
+    match name {
+        "vit-h" => Ok(ClipVisionFacts::vit_h_14().layout()),
+        "tiny" => Ok(tiny_vision_encoder().layout()),
+        _ => Err(unknown("vision encoder", name, ["vit-h", "tiny"].into_iter())),
+    }
 }
 
 /// Tensors of an autoencoder, and pixels of a side of its latent's elements.

@@ -16,6 +16,7 @@ use vita_pipeline::{Cancel, Environment, Models, Open, Residency, Sampling, Vide
 use vita_tensor::{Bytes, DType, Dims, Tensor};
 use vita_weights::{Checkpoint, ElementType, Role, Stored};
 
+use crate::made_up::made_up;
 use crate::nano;
 
 /// What products of bf16 may cost a network: norm of the difference over norm of the processor's.
@@ -246,14 +247,6 @@ fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
         norm += f64::from(want).powi(2);
     }
     (difference / norm).sqrt()
-}
-
-/// Numbers spread evenly over -1.7..1.7, so of deviation 1, in no order that matters.
-fn made_up(dims: &[usize]) -> Tensor {
-    const GOLDEN: f64 = 0.618_033_988_749_895;
-    let count = dims.iter().product();
-    let values = (0..count).map(|index: usize| ((index as f64 * GOLDEN).fract() * 3.4 - 1.7) as f32);
-    Tensor::from_vec(values.collect(), dims)
 }
 
 #[cfg(test)]
